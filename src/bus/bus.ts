@@ -1,0 +1,296 @@
+import { aText, checkOption, milliseconds, whole } from '../kit/check.ts'
+import { systemEnv } from '../kit/env.ts'
+import { BusError } from '../kit/errors.ts'
+import { Envelope, type Message } from '../message/message.ts'
+import { type AgentInfo, agentInfo } from './agents.ts'
+import { Core } from './core.ts'
+import { type Agent, Directory, type RegisterOptions } from './directory.ts'
+import type { Failure, Handler, Middleware, ReplyOptions } from './handler.ts'
+import { type BusHealth, busHealth } from './health.ts'
+import type { HistoryEntry } from './history.ts'
+import type { Inbox } from './inbox.ts'
+import { type DrainReport, Lifecycle } from './lifecycle.ts'
+import { type BusOptions, changeOptions, resolveOptions } from './options.ts'
+import type { Publisher } from './publisher.ts'
+import { Sender } from './sender.ts'
+import { disposableInbox, LiveSession, type Session } from './session.ts'
+import { type StallOptions, StallWatch } from './stall.ts'
+import { type BusStats, busStats, type QueueView, type Snapshot, snapshot } from './stats.ts'
+import type { StreamInfo, StreamOptions, StreamWriter } from './streams.ts'
+import { type PatternOf, type SubscribeOptions, type Subscription } from './subscription.ts'
+import { Subscriptions } from './subscriptions.ts'
+import { Verbs } from './verbs.ts'
+
+/** Limits of a drain. */
+export interface DrainOptions {
+  /** Milliseconds to wait for work in hand. Default: the bus's `drainMs` (5 000). */
+  readonly limitMs?: number
+}
+
+/** Explicit streams between agents, beside the streamed answers of requests. */
+export interface BusStreams {
+  open(options?: StreamOptions): StreamWriter
+  read<T = unknown>(id: string, from?: number): AsyncIterableIterator<import('./publisher.ts').Chunk<T>>
+  cancel(id: string, reason?: unknown): boolean
+  info(id: string): StreamInfo | undefined
+  list(): readonly StreamInfo[]
+}
+
+/** One bus. Two buses share nothing. Ends with `await using`, which drains. */
+export interface Bus extends Publisher, AsyncDisposable {
+  /** Calls the handler for every message of the pattern from now on; with `group`, shares them with the group's other members. */
+  subscribe<T = unknown>(pattern: PatternOf<T>, handler: Handler<T>, options?: SubscribeOptions): Subscription
+  /** Messages of the pattern to be taken by hand: `receive`, or `for await`. */
+  inbox(pattern: PatternOf<never>, options?: SubscribeOptions): Inbox & Disposable
+  /** Ends a subscription by id. Throws UNKNOWN_SUBSCRIPTION. */
+  unsubscribe(id: string): void
+  /** The names of those who would get a message of the topic now, in order. */
+  subscribers(topic: string): readonly string[]
+  /** Registers an agent under a name. Throws AGENT_EXISTS unless `replace` is true. */
+  register(name: string, options?: RegisterOptions): Agent
+  /** Makes the inbox of an agent that registers later; messages for it are held in order. */
+  declare(name: string): void
+  /** What is known of an agent; undefined for an unknown one. */
+  agent(name: string): AgentInfo | undefined
+  /** The agents, all or those of a type or capability. */
+  agents(query?: { readonly type?: string; readonly capability?: string }): readonly AgentInfo[]
+  /** How many messages wait for an agent; 0 for an unknown one. */
+  queueSize(name: string): number
+  /** Answers a request that was taken from an inbox. False when nobody waits any more: the answer is counted as stray. */
+  respond(request: Message, data: unknown, options?: ReplyOptions & { readonly from?: string }): boolean
+  /** The same verbs inside one conversation. */
+  session(id: string): Session
+  readonly streams: BusStreams
+  /** Puts a wrapper around every handler, those that exist included; the first is the outermost. Returns how to take it off. */
+  use(middleware: Middleware): () => void
+  /** Resolves when everything accepted before the call is settled. */
+  idle(): Promise<void>
+  /** The newest envelopes, oldest first. */
+  history(count?: number): readonly HistoryEntry[]
+  /** The newest failures, oldest first. */
+  failures(count?: number): readonly Failure[]
+  stats(): BusStats
+  /** Rates, queues and advice at this moment, for people. */
+  snapshot(): Snapshot
+  health(): BusHealth
+  /** Watches for agents that stall and for requests that wait for each other in a ring. Returns how to stop watching. */
+  watch(options: StallOptions): () => void
+  /** Changes options while running; a refused change leaves everything as it was. */
+  configure(change: BusOptions): void
+  /** Begins to deliver; needed only with `autoStart: false`, or after `stop`. */
+  start(): void
+  /** Takes nothing new, finishes what waits and runs, hands the rest to `onFailure`; `start` resumes. */
+  stop(options?: DrainOptions): Promise<DrainReport>
+  /** As `stop`. */
+  drain(options?: DrainOptions): Promise<DrainReport>
+  /** Drains, then ends everything for good: subscriptions, agents, open requests, timers. */
+  close(options?: DrainOptions): Promise<DrainReport>
+  /** Removes subscriptions, agents, middleware, failures and history. */
+  reset(): void
+}
+
+class BusImpl extends Verbs implements Bus {
+  readonly #subscriptions: Subscriptions
+  readonly #directory: Directory
+  readonly #lifecycle: Lifecycle
+  readonly streams: BusStreams
+
+  constructor(options: BusOptions) {
+    const effective = resolveOptions(options)
+    const core = new Core(options.env ?? systemEnv(), effective, options.topics ?? [])
+    const sender = new Sender(core)
+    super(core, sender, undefined)
+    this.#subscriptions = new Subscriptions(core)
+    this.#directory = new Directory(core, sender, (what, handler, one, owner) => this.#subscriptions.add(what, handler, one, owner))
+    this.#lifecycle = new Lifecycle(core, sender, this.#subscriptions, this.#directory)
+    this.streams = core.streams
+    core.makeScope = (origin): Publisher => new Verbs(core, sender, origin)
+    core.publishSystem = (topic, data) => {
+      sender.publish(topic, data, undefined, undefined).catch((error: unknown) => core.announce('callback.failed', { error }))
+    }
+    core.publishAnswer = (answer) => sender.forward(answer)
+    if (effective.autoStart) this.start()
+    else core.pump.paused = true
+  }
+
+  subscribe<T = unknown>(pattern: PatternOf<T>, handler: Handler<T>, options: SubscribeOptions = {}): Subscription {
+    this.#mustBeUsable()
+    return this.#subscriptions.add(pattern as PatternOf<never>, handler as Handler, options, undefined)
+  }
+
+  inbox(pattern: PatternOf<never>, options: SubscribeOptions = {}): Inbox & Disposable {
+    this.#mustBeUsable()
+    return disposableInbox(this.core, this.#subscriptions.addInbox(pattern, options))
+  }
+
+  unsubscribe(id: string): void {
+    this.#subscriptions.end(id)
+  }
+
+  subscribers(topic: string): readonly string[] {
+    return this.core.router.route(topic).open.map((entry) => entry.queue.name)
+  }
+
+  register(name: string, options: RegisterOptions = {}): Agent {
+    this.#mustBeUsable()
+    return this.#directory.register(name, options)
+  }
+
+  declare(name: string): void {
+    this.#mustBeUsable()
+    this.#directory.declare(name)
+  }
+
+  agent(name: string): AgentInfo | undefined {
+    const record = this.core.agents.find(name)
+    return record === undefined ? undefined : agentInfo(record)
+  }
+
+  agents(query: { readonly type?: string; readonly capability?: string } = {}): readonly AgentInfo[] {
+    const { type, capability } = query
+    return [...this.core.agents.all()]
+      .filter((one) => type === undefined || one.type === type)
+      .filter((one) => capability === undefined || one.capabilities.includes(capability))
+      .map(agentInfo)
+  }
+
+  queueSize(name: string): number {
+    return this.core.agents.find(name)?.queue.size ?? 0
+  }
+
+  respond(request: Message, data: unknown, options: ReplyOptions & { readonly from?: string } = {}): boolean {
+    if (!(request instanceof Envelope)) {
+      throw new BusError('INVALID_MESSAGE', 'respond: "request" must be a message that this bus delivered', { details: { field: 'request' } })
+    }
+    return this.core.respond(request, data, options.from, options)
+  }
+
+  session(id: string): Session {
+    this.#mustBeUsable()
+    checkOption('session', 'id', id, aText)
+    return new LiveSession(this.core, this.sender, this.#subscriptions, id)
+  }
+
+  use(middleware: Middleware): () => void {
+    checkOption('use', 'middleware', middleware, { allowed: 'a function', ok: (value) => typeof value === 'function' })
+    const { core } = this
+    const one: Middleware = (next) => middleware(next)
+    this.#setMiddleware([...core.middleware, one])
+    return () => this.#setMiddleware(core.middleware.filter((other) => other !== one))
+  }
+
+  idle(): Promise<void> {
+    return this.core.accounts.idle()
+  }
+
+  history(count?: number): readonly HistoryEntry[] {
+    if (count !== undefined) checkOption('history', 'count', count, whole(0))
+    return this.core.history.list(count)
+  }
+
+  failures(count?: number): readonly Failure[] {
+    if (count !== undefined) checkOption('failures', 'count', count, whole(0))
+    return this.core.failures.list(count)
+  }
+
+  stats(): BusStats {
+    return busStats(this.core, this.#views(), this.#subscriptions.size)
+  }
+
+  snapshot(): Snapshot {
+    return snapshot(this.core, this.#views())
+  }
+
+  health(): BusHealth {
+    const full = [...this.#views()].filter((one) => one.size >= one.limit).map((one) => one.name)
+    return busHealth(this.core, full)
+  }
+
+  watch(options: StallOptions): () => void {
+    const watch = new StallWatch(this.core, () => this.#lifecycle.queues(), options)
+    this.#watches.add(watch)
+    return () => {
+      watch.stop()
+      this.#watches.delete(watch)
+    }
+  }
+  readonly #watches = new Set<StallWatch>()
+
+  configure(change: BusOptions): void {
+    const { core } = this
+    core.options = changeOptions(core.options, change)
+    core.maker.options = core.options
+    core.pump.limit = core.options.maxHandlers
+    core.failures.onFailure = core.options.onFailure
+  }
+
+  start(): void {
+    this.#lifecycle.start()
+  }
+
+  async stop(options: DrainOptions = {}): Promise<DrainReport> {
+    return this.#lifecycle.stop(this.#limitMs('stop', options))
+  }
+
+  async drain(options: DrainOptions = {}): Promise<DrainReport> {
+    return this.#lifecycle.stop(this.#limitMs('drain', options))
+  }
+
+  async close(options: DrainOptions = {}): Promise<DrainReport> {
+    const limitMs = this.#limitMs('close', options)
+    const report = await this.#lifecycle.close(limitMs)
+    for (const watch of this.#watches) watch.stop()
+    return report
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  reset(): void {
+    this.#directory.unregisterAll()
+    this.#subscriptions.endAll()
+    this.#setMiddleware([])
+    this.core.failures.clear()
+    this.core.history.clear()
+  }
+
+  *#views(): IterableIterator<QueueView> {
+    for (const { name, size, room } of this.#lifecycle.queues()) yield { name, size, limit: room.limit }
+  }
+
+  #limitMs(verb: string, options: DrainOptions): number {
+    const limitMs = options.limitMs ?? this.core.options.drainMs
+    checkOption(verb, 'limitMs', limitMs, milliseconds(0))
+    return limitMs
+  }
+
+  #setMiddleware(middleware: readonly Middleware[]): void {
+    const before = this.core.middleware
+    this.core.middleware = middleware
+    try {
+      this.#subscriptions.rewrap()
+      this.#directory.rewrap()
+    } catch (error) {
+      this.core.middleware = before
+      throw error
+    }
+  }
+
+  #mustBeUsable(): void {
+    if (this.core.state === 'closed') throw new BusError('BUS_CLOSED', `bus "${this.core.options.name}" is closed`)
+  }
+}
+
+/**
+ * Makes a bus in this process; nothing to configure, no server. Throws INVALID_OPTION, naming field, value and allowed range.
+ *
+ * @example
+ * await using bus = createBus()
+ * bus.subscribe('tasks.*', (message) => `done: ${message.topic}`)
+ * const answer = await bus.request('tasks.coding', { title: 'fix auth' })
+ */
+export function createBus(options: BusOptions = {}): Bus {
+  return new BusImpl(options)
+}
+

@@ -1,0 +1,293 @@
+import { Clock } from '../kit/clock.ts'
+import type { Env } from '../kit/env.ts'
+import { BusError } from '../kit/errors.ts'
+import { TimerWheel } from '../kit/timer-wheel.ts'
+import { SlidingCount } from '../kit/window.ts'
+import { SYSTEM_ROOT } from '../message/address.ts'
+import type { TopicContract } from '../message/contract.ts'
+import { IdMaker } from '../message/ids.ts'
+import { type Cause, Envelope, type Message } from '../message/message.ts'
+import { Accounts } from './account.ts'
+import { Agents } from './agents.ts'
+import { announced, type EventName } from './announce.ts'
+import type { Delivery, Note } from './delivery.ts'
+import { FailureLog } from './failures.ts'
+import type { Failure, FailureReason, Middleware, Outcome, ReplyOptions } from './handler.ts'
+import { History } from './history.ts'
+import type { Run } from './invoke.ts'
+import { Maker, type Origin } from './maker.ts'
+import type { EffectiveOptions } from './options.ts'
+import type { Publisher } from './publisher.ts'
+import { Pump } from './pump.ts'
+import type { Queue, QueueHost } from './queue.ts'
+import { type Pending, type RequestHost, RequestTable, SingleRequest } from './request.ts'
+import { Router } from './router.ts'
+import { pourParts } from './stream-reply.ts'
+import { Streams } from './streams.ts'
+
+/** The states of a bus, in the order in which they follow each other; `stopped` may become `running` again. */
+export type BusState = 'idle' | 'running' | 'draining' | 'stopped' | 'closed'
+
+/** Counters that are not deliveries. */
+export interface Counters {
+  messages: number
+  requests: number
+  timeouts: number
+  overruns: number
+  callbackFaults: number
+}
+
+/** The parts of one bus, and what happens when a delivery ends. The verbs are in `verbs.ts`, read `bus.ts` first. */
+export class Core implements QueueHost, RequestHost {
+  readonly env: Env
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly accounts = new Accounts()
+  readonly router: Router
+  readonly agents = new Agents()
+  readonly pump: Pump
+  readonly maker: Maker
+  readonly history: History
+  readonly failures: FailureLog
+  readonly requests: RequestTable
+  readonly streams: Streams
+  readonly runs: Run[] = []
+  readonly counters: Counters = { messages: 0, requests: 0, timeouts: 0, overruns: 0, callbackFaults: 0 }
+  readonly published: SlidingCount
+  readonly failed: SlidingCount
+  readonly succeeded: SlidingCount
+  readonly startedMs: number
+  options: EffectiveOptions
+  middleware: readonly Middleware[] = []
+  state: BusState = 'idle'
+  order = 0
+  readonly #ids: IdMaker
+  #noted = 0
+  #noteMs = 0
+  #handled = 0
+  #handledNoted = 0
+  /** Makes the verbs of a handler; set by `bus.ts`, which knows them. */
+  makeScope: (origin: Origin) => Publisher = () => {
+    throw new BusError('NOT_RUNNING', 'the bus is being made')
+  }
+
+  constructor(env: Env, options: EffectiveOptions, contracts: readonly TopicContract[]) {
+    this.env = env
+    this.options = options
+    this.clock = new Clock(env)
+    this.wheel = new TimerWheel(env)
+    this.startedMs = this.clock.readMs()
+    this.#noteMs = this.startedMs
+    this.router = new Router(this.accounts, contracts, (entry, message, error) => {
+      this.failures.add(this.#failure(message, entry.queue.name, 'failed', 'handler-error', error))
+    })
+    this.pump = new Pump(env, this.clock, options.maxHandlers)
+    this.#ids = new IdMaker(env)
+    this.maker = new Maker(this.#ids, this.clock, options)
+    this.history = new History(options.history, options.historyData)
+    this.failures = new FailureLog(options.failures, () => this.counters.callbackFaults++)
+    this.failures.onFailure = options.onFailure
+    this.requests = new RequestTable(this, this.nextId().slice(-12))
+    this.streams = new Streams(this)
+    this.published = new SlidingCount(60_000, 60, this.startedMs)
+    this.failed = new SlidingCount(options.healthWindowMs, 60, this.startedMs)
+    this.succeeded = new SlidingCount(options.healthWindowMs, 60, this.startedMs)
+  }
+
+  nextId(): string {
+    return this.#ids.next(this.clock.wallMs(this.clock.lastMs))
+  }
+
+  // The pump's part of the contract of a queue.
+  schedule(queue: Queue): void {
+    this.pump.schedule(queue)
+  }
+  resume(queue: Queue): void {
+    this.pump.resume(queue)
+  }
+  mayStart(queue: Queue): boolean {
+    return this.pump.mayStart(queue)
+  }
+  started(): void {
+    this.pump.started()
+  }
+  ended(): void {
+    this.pump.ended()
+  }
+  paused(): void {
+    this.pump.lend()
+  }
+  resumed(): void {
+    this.pump.takeBack()
+  }
+
+  /** Notes a message that was made: counters, history, announcement. */
+  note(message: Envelope): void {
+    this.counters.messages++
+    // The sliding window is written at most once a millisecond.
+    const nowMs = this.clock.lastMs
+    if (nowMs - this.#noteMs >= 1) this.flushRate()
+    this.history.note(message)
+    const channel = announced['message.published']
+    if (channel.hasSubscribers) channel.publish({ bus: this.options.name, message })
+  }
+
+  /** Brings the sliding rate up to date. */
+  flushRate(): void {
+    this.#noteMs = this.clock.lastMs
+    this.published.add(this.#noteMs, this.counters.messages - this.#noted)
+    this.#noted = this.counters.messages
+    this.succeeded.add(this.#noteMs, this.#handled - this.#handledNoted)
+    this.#handledNoted = this.#handled
+  }
+
+  settle(
+    queue: Queue,
+    message: Envelope,
+    outcome: Outcome,
+    value: unknown,
+    reason: FailureReason | undefined,
+    error: unknown,
+    delivery: Delivery | undefined,
+  ): void {
+    const note = Envelope.noteOf(message) as Note | undefined
+    if (note !== undefined) note.settled(queue.name, outcome, value, reason, error)
+    else if (value !== undefined && message.replyTo !== undefined) this.#answerByTopic(message, value, delivery?.agent)
+    if (outcome === 'handled') {
+      this.#handled++
+      const channel = announced['message.handled']
+      if (channel.hasSubscribers) {
+        channel.publish({ bus: this.options.name, message, name: queue.name, startedMs: delivery?.startedMs })
+      }
+    } else {
+      this.#fail(queue.name, message, outcome, reason as FailureReason, error)
+    }
+    ;(Envelope.accountOf(message) as { settle(outcome: Outcome): void }).settle(outcome)
+  }
+
+  /** Of the deliveries settled within the health window, the share that was handled. */
+  successRate(nowMs: number): number {
+    this.flushRate()
+    const failed = this.failed.total(nowMs)
+    const settled = failed + this.succeeded.total(nowMs)
+    return settled === 0 ? 1 : 1 - failed / settled
+  }
+
+  pressure(queue: Queue, filled: boolean, size: number): void {
+    this.announce(filled ? 'queue.filled' : 'queue.relieved', { name: queue.name, size, limit: queue.room.limit })
+  }
+
+  overran(delivery: Delivery, limitMs: number): void {
+    this.counters.overruns++
+    this.announce('handler.overran', { name: delivery.name, message: delivery.message, limitMs })
+  }
+
+  timedOut(): void {
+    this.counters.timeouts++
+  }
+
+  announce(event: EventName, fields: object): void {
+    const channel = announced[event]
+    if (channel.hasSubscribers) channel.publish({ bus: this.options.name, ...fields })
+  }
+
+  /** Verbs for a handler. */
+  scope(delivery: Delivery): Publisher {
+    return this.makeScope(this.origin(delivery))
+  }
+
+  origin(delivery: Delivery): Origin {
+    const { message } = delivery
+    const cause: Cause = {
+      id: message.id,
+      topic: message.topic,
+      rootId: message.rootId,
+      hops: message.hops,
+      correlationId: message.correlationId,
+      previous: Envelope.causeOf(message),
+    }
+    return { from: delivery.agent, session: message.session, delivery, cause }
+  }
+
+  answer(delivery: Delivery, data: unknown, options: ReplyOptions | undefined): boolean {
+    return this.respond(delivery.message, data, delivery.agent ?? delivery.name, options)
+  }
+
+  /** Answers a request by whatever way its requester is reached; false when nobody waits. */
+  respond(request: Envelope, data: unknown, from: string | undefined, options: ReplyOptions | undefined): boolean {
+    if (request.replyTo === undefined) return false
+    if (this.requests.owns(request.replyTo)) return this.requests.answer(request, data, from, options)
+    return this.#answerByTopic(request, data, from)
+  }
+
+  makeAnswer(request: Envelope, data: unknown, from: string | undefined, options: ReplyOptions | undefined): Envelope {
+    const { replyPriority } = this.options
+    const priority = options?.priority ?? (replyPriority === 'same' ? request.priority : replyPriority)
+    const answer = this.maker.make(request.replyTo as string, data, options, undefined)
+    return Envelope.asAnswer(answer, request, priority, from, options?.headers === undefined)
+  }
+
+  stray(answer: Message): void {
+    this.announce('answer.stray', { message: answer })
+    const { onStrayAnswer } = this.options
+    if (onStrayAnswer !== undefined) this.guard(() => onStrayAnswer(answer))
+  }
+
+  stream(delivery: Delivery, parts: AsyncIterable<unknown>): Promise<unknown> {
+    const pending: Pending | undefined = this.requests.find(delivery.message)
+    return pourParts(delivery, parts, pending, pending instanceof SingleRequest)
+  }
+
+  /** Runs a user's callback: whatever it throws costs nothing but a counter. */
+  guard(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.counters.callbackFaults++
+      this.announce('callback.failed', { error })
+    }
+  }
+
+  #fail(name: string, message: Envelope, outcome: Exclude<Outcome, 'handled'>, reason: FailureReason, error: unknown): void {
+    if (outcome === 'failed') this.failed.add(this.clock.lastMs)
+    const failure = this.#failure(message, name, outcome, reason, error)
+    this.failures.add(failure)
+    this.announce(`message.${outcome}`, failure)
+    // A failure of a handler of failures is not announced again, or it would never end.
+    if (message.topic.startsWith(`${SYSTEM_ROOT}.`)) return
+    const topic = `${SYSTEM_ROOT}.message.${outcome}`
+    const route = this.router.route(topic)
+    if (route.open.length === 0) return
+    const { id, topic: about, from, session } = message
+    const data = { id, topic: about, from, session, name, outcome, reason, error: this.failures.textOf(error) }
+    this.publishSystem(topic, data)
+  }
+
+  /** Publishes a message of the bus itself; set by `bus.ts`. */
+  publishSystem: (topic: string, data: unknown) => void = () => undefined
+
+  #failure(
+    message: Message,
+    name: string,
+    outcome: Exclude<Outcome, 'handled'>,
+    reason: FailureReason,
+    error: unknown,
+  ): Failure {
+    return { message, name, outcome, reason, error, attempt: 1, time: this.clock.wallMs(this.clock.lastMs) }
+  }
+
+  /** The requester is not in this table: its answer travels as a message on the topic it named. */
+  #answerByTopic(message: Envelope, value: unknown, from: string | undefined): boolean {
+    try {
+      const answer = this.makeAnswer(message, value, from, undefined)
+      this.publishAnswer(answer)
+      return true
+    } catch (error) {
+      this.announce('callback.failed', { error })
+      return false
+    }
+  }
+
+  /** Routes an answer that was made already; set by `bus.ts`. */
+  publishAnswer: (answer: Envelope) => void = () => undefined
+}

@@ -1,0 +1,261 @@
+import { aFlag, aFunction, aText, checkOption, checkOptions, milliseconds, oneOf, type Rule, texts, whole } from '../kit/check.ts'
+import { BusError } from '../kit/errors.ts'
+import { agentTopic } from '../message/address.ts'
+import { parseTopic } from '../message/topic.ts'
+import { type AgentInfo, type AgentRecord, type AgentStatus, agentInfo } from './agents.ts'
+import type { Core } from './core.ts'
+import { Member } from './delivery.ts'
+import type { Handler } from './handler.ts'
+import { Inbox, type ReceiveOptions } from './inbox.ts'
+import type { Message } from '../message/message.ts'
+import { QUEUE_RULES, type QueueOptions } from './options.ts'
+import type { Sender } from './sender.ts'
+import {
+  drained,
+  LiveSubscription,
+  newQueue,
+  type PatternOf,
+  type SubscribeOptions,
+  type Subscription,
+  wrapHandler,
+} from './subscription.ts'
+import type { Publisher } from './publisher.ts'
+import { Verbs } from './verbs.ts'
+
+export interface RegisterOptions extends QueueOptions {
+  /** What kind of agent it is. */
+  readonly type?: string
+  /** What it can do; requests may be addressed to a capability. */
+  readonly capabilities?: readonly string[]
+  /** Called for each message. Without it the agent reads its inbox itself. */
+  readonly handler?: Handler
+  /** As for a subscription. */
+  readonly concurrency?: number
+  readonly handlerTimeoutMs?: number
+  /** Takes the place of an agent of the same name, with the messages that wait for it. Default false: AGENT_EXISTS. */
+  readonly replace?: boolean
+  /** Default `idle`. */
+  readonly status?: AgentStatus
+}
+
+const STATUSES: readonly AgentStatus[] = ['idle', 'busy', 'error', 'offline', 'initializing']
+
+const RULES: Readonly<Record<string, Rule>> = {
+  ...QUEUE_RULES,
+  type: aText,
+  capabilities: texts,
+  handler: aFunction,
+  concurrency: whole(1),
+  handlerTimeoutMs: milliseconds(1),
+  replace: aFlag,
+  status: oneOf(STATUSES),
+}
+
+/** A registered agent: verbs that carry its name, an inbox, a status. Disposal drains, then unregisters. */
+export interface Agent extends Publisher, AsyncIterable<Message>, AsyncDisposable {
+  readonly name: string
+  readonly registered: boolean
+  readonly info: AgentInfo
+  setStatus(status: AgentStatus): void
+  /** The next message, for an agent without a handler. */
+  receive(options?: ReceiveOptions): Promise<Message>
+  /** Empties the inbox; returns how many messages went. */
+  clear(): number
+  /** Subscribes under the agent's name: it does not get its own messages, unless `echo` is true. */
+  subscribe<T>(pattern: PatternOf<T>, handler: Handler<T>, options?: SubscribeOptions & { readonly echo?: boolean }): Subscription
+  /** Ends its inbox, its subscriptions and its receivers; what waits is dropped as "unregistered". False when it was not registered. */
+  unregister(): boolean
+}
+
+type Subscribe = (what: PatternOf<never>, handler: Handler, options: SubscribeOptions, owner: string | undefined) => LiveSubscription
+
+/** Registers agents: each is a queue under its own topic that broadcasts reach as well. */
+export class Directory {
+  readonly #core: Core
+  readonly #sender: Sender
+  readonly #subscribe: Subscribe
+  readonly #live = new Map<string, LiveAgent>()
+
+  constructor(core: Core, sender: Sender, subscribe: Subscribe) {
+    this.#core = core
+    this.#sender = sender
+    this.#subscribe = subscribe
+    sender.declare = (name) => this.declare(name)
+  }
+
+  /** Throws AGENT_EXISTS, INVALID_TOPIC or INVALID_OPTION. */
+  register(name: string, options: RegisterOptions): Agent {
+    checkOption('register', 'name', name, aText)
+    checkOptions('register', options, RULES)
+    const before = this.#core.agents.find(name)
+    if (before?.registeredAt !== undefined && options.replace !== true) {
+      throw new BusError('AGENT_EXISTS', `agent "${name}" is registered already`, { details: { name } })
+    }
+    this.#live.get(name)?.retire(new BusError('SUBSCRIPTION_ENDED', `agent "${name}" was replaced`))
+    const record = before ?? this.#newRecord(name, options)
+    record.type = options.type
+    record.capabilities = Object.freeze([...(options.capabilities ?? [])])
+    record.status = options.status ?? 'idle'
+    record.registeredAt = this.#core.clock.wallMs(this.#core.clock.readMs())
+    record.generation++
+    const agent = new LiveAgent(this.#core, this.#sender, record, options, this.#subscribe, () => this.#forget(name))
+    this.#live.set(name, agent)
+    this.#core.announce('agent.registered', { agent: agentInfo(record) })
+    return agent
+  }
+
+  /** Makes the inbox of an agent that comes later: messages for it are held in order until it registers. */
+  declare(name: string): AgentRecord {
+    checkOption('declare', 'name', name, aText)
+    return this.#core.agents.find(name) ?? this.#newRecord(name, {})
+  }
+
+  /** Puts the bus's present middleware around every agent's handler. */
+  rewrap(): void {
+    for (const agent of this.#live.values()) agent.rewrap()
+  }
+
+  unregisterAll(): void {
+    for (const agent of [...this.#live.values()]) agent.unregister()
+  }
+
+  #newRecord(name: string, options: RegisterOptions): AgentRecord {
+    const pattern = parseTopic(agentTopic(name))
+    const queue = newQueue(this.#core, name, options)
+    const entry = {
+      queue,
+      pattern,
+      order: this.#core.order++,
+      session: undefined,
+      from: undefined,
+      notFrom: undefined,
+      filter: undefined,
+      rank: 50,
+      group: undefined,
+      observer: false,
+    }
+    const record: AgentRecord = {
+      name,
+      queue,
+      entry,
+      type: undefined,
+      capabilities: [],
+      status: 'offline',
+      registeredAt: undefined,
+      generation: 0,
+    }
+    this.#core.agents.set(record)
+    this.#core.router.add(entry)
+    return record
+  }
+
+  #forget(name: string): void {
+    this.#live.delete(name)
+  }
+}
+
+class LiveAgent extends Verbs implements Agent {
+  readonly name: string
+  readonly #record: AgentRecord
+  readonly #member: Member | undefined
+  readonly #generation: number
+  readonly #subscribe: Subscribe
+  readonly #forget: () => void
+  #inbox: Inbox | undefined
+  #subscriptions: Set<LiveSubscription> | undefined
+
+  constructor(core: Core, sender: Sender, record: AgentRecord, options: RegisterOptions, subscribe: Subscribe, forget: () => void) {
+    super(core, sender, { from: record.name, session: undefined, delivery: undefined, cause: undefined })
+    this.name = record.name
+    this.#record = record
+    this.#generation = record.generation
+    this.#subscribe = subscribe
+    this.#forget = forget
+    if (options.handler === undefined) return
+    const timeoutMs = options.handlerTimeoutMs ?? core.options.handlerTimeoutMs
+    this.#member = new Member(record.name, options.handler, options.concurrency ?? 0, timeoutMs, record.name)
+    this.rewrap()
+    record.queue.join(this.#member)
+  }
+
+  get registered(): boolean {
+    return this.#record.registeredAt !== undefined && this.#record.generation === this.#generation
+  }
+
+  get info(): AgentInfo {
+    return agentInfo(this.#record)
+  }
+
+  setStatus(status: AgentStatus): void {
+    checkOption('setStatus', 'status', status, oneOf(STATUSES))
+    this.#mustBeRegistered()
+    this.#record.status = status
+  }
+
+  async receive(options?: ReceiveOptions): Promise<Message> {
+    this.#mustBeRegistered()
+    return this.#box().receive(options)
+  }
+
+  clear(): number {
+    return this.registered ? this.#record.queue.clear('cancelled') : 0
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Message> {
+    this.#mustBeRegistered()
+    return this.#box()[Symbol.asyncIterator]()
+  }
+
+  subscribe<T>(pattern: PatternOf<T>, handler: Handler<T>, options: SubscribeOptions & { readonly echo?: boolean } = {}): Subscription {
+    this.#mustBeRegistered()
+    const { echo = false, ...rest } = options
+    checkOption('subscribe', 'echo', echo, aFlag)
+    const named = rest.name === undefined ? { ...rest, name: this.name } : rest
+    const made = this.#subscribe(pattern as PatternOf<never>, handler as Handler, named, echo ? undefined : this.name)
+    this.#subscriptions ??= new Set()
+    this.#subscriptions.add(made)
+    return made
+  }
+
+  unregister(): boolean {
+    if (!this.registered) return false
+    const { core, name } = this
+    const error = new BusError('SUBSCRIPTION_ENDED', `agent "${name}" was unregistered`)
+    this.#record.registeredAt = undefined
+    core.router.remove(this.#record.entry)
+    core.agents.delete(name)
+    this.retire(error)
+    this.#record.queue.end(error)
+    this.#forget()
+    core.announce('agent.unregistered', { name })
+    return true
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.registered) return
+    this.core.router.remove(this.#record.entry)
+    if (this.#member !== undefined) await drained(this.#record.queue, this.core)
+    this.unregister()
+  }
+
+  /** Puts the bus's present middleware around the handler. */
+  rewrap(): void {
+    if (this.#member !== undefined) this.#member.handler = wrapHandler(this.#member.plain, this.core.middleware, [])
+  }
+
+  /** Takes its handler, receivers and subscriptions away; its queue stays for whoever comes next under the name. */
+  retire(error: BusError): void {
+    if (this.#member !== undefined) this.#record.queue.leave(this.#member)
+    this.#inbox?.end(error)
+    if (this.#subscriptions !== undefined) for (const one of this.#subscriptions) one.unsubscribe()
+  }
+
+  #box(): Inbox {
+    this.#inbox ??= new Inbox(this.core, this.#record.queue, this.name)
+    return this.#inbox
+  }
+
+  #mustBeRegistered(): void {
+    if (!this.registered) throw new BusError('SUBSCRIPTION_ENDED', `agent "${this.name}" is not registered any more`)
+  }
+}

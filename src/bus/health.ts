@@ -1,0 +1,33 @@
+import type { Core } from './core.ts'
+
+/** How a bus feels, with the reasons. */
+export interface BusHealth {
+  readonly status: 'healthy' | 'degraded' | 'unhealthy'
+  readonly reasons: readonly string[]
+  /** Failed deliveries within the health window. */
+  readonly recentFailures: number
+  /** Of the deliveries settled within the window, the share that was handled: 0 to 1. */
+  readonly successRate: number
+  readonly windowMs: number
+}
+
+/**
+ * Unhealthy: not running, or more failures within the window than `healthFailures`. Degraded: a queue is full or handlers use up their
+ * limit. Failures are counted in a sliding window, so a bus recovers.
+ */
+export function busHealth(core: Core, fullQueues: readonly string[]): BusHealth {
+  const nowMs = core.clock.readMs()
+  const { healthFailures, healthWindowMs: windowMs } = core.options
+  const recentFailures = core.failed.total(nowMs)
+  const grave: string[] = []
+  const mild: string[] = []
+  if (core.state !== 'running') grave.push(`the bus is ${core.state}`)
+  if (recentFailures > healthFailures) {
+    grave.push(`${recentFailures} deliveries failed within ${windowMs / 1_000} s (allowed: ${healthFailures})`)
+  }
+  for (const name of fullQueues) mild.push(`the queue of "${name}" is full`)
+  const { active, limit } = core.pump.figures()
+  if (active >= limit) mild.push(`all ${limit} allowed handlers are running`)
+  const status = grave.length > 0 ? 'unhealthy' : mild.length > 0 ? 'degraded' : 'healthy'
+  return { status, reasons: [...grave, ...mild], recentFailures, successRate: core.successRate(nowMs), windowMs }
+}

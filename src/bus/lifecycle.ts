@@ -1,0 +1,121 @@
+import { BusError } from '../kit/errors.ts'
+import type { Core } from './core.ts'
+import type { Directory } from './directory.ts'
+import type { Queue } from './queue.ts'
+import type { Sender } from './sender.ts'
+import type { Subscriptions } from './subscriptions.ts'
+
+/** What a drain did. */
+export interface DrainReport {
+  /** Deliveries that were finished meanwhile. */
+  readonly handled: number
+  /** Messages that still waited at the end: they left through `onFailure` with reason "shutdown". */
+  readonly left: number
+  /** Handlers that still ran at the end: their signals were aborted. */
+  readonly abandoned: number
+}
+
+/** Starts and stops a bus, in the order in which it happens. */
+export class Lifecycle {
+  readonly #core: Core
+  readonly #sender: Sender
+  readonly #subscriptions: Subscriptions
+  readonly #directory: Directory
+  #draining: Promise<DrainReport> | undefined
+  #closing: Promise<DrainReport> | undefined
+
+  constructor(core: Core, sender: Sender, subscriptions: Subscriptions, directory: Directory) {
+    this.#core = core
+    this.#sender = sender
+    this.#subscriptions = subscriptions
+    this.#directory = directory
+  }
+
+  /** Lets messages move; what was published before goes first. Throws BUS_CLOSED after `close`. */
+  start(): void {
+    const { core } = { core: this.#core }
+    if (core.state === 'closed') throw new BusError('BUS_CLOSED', `bus "${core.options.name}" is closed`)
+    if (core.state === 'running' || core.state === 'draining') return
+    core.state = 'running'
+    core.pump.go()
+    this.#sender.start()
+  }
+
+  /** Refuses new messages, finishes what waits and runs within `limitMs`, hands the rest to `onFailure`. May be started again. */
+  stop(limitMs: number): Promise<DrainReport> {
+    const core = this.#core
+    if (core.state === 'closed' || core.state === 'stopped') return Promise.resolve(NOTHING)
+    if (core.state === 'idle') {
+      core.state = 'stopped'
+      this.#sender.start()
+      return Promise.resolve(NOTHING)
+    }
+    this.#draining ??= this.#drain(limitMs).finally(() => {
+      this.#draining = undefined
+    })
+    return this.#draining
+  }
+
+  /** Stops, then ends everything for good. A second call does nothing and resolves as the first. */
+  close(limitMs: number): Promise<DrainReport> {
+    this.#closing ??= this.#close(limitMs)
+    return this.#closing
+  }
+
+  async #close(limitMs: number): Promise<DrainReport> {
+    const report = await this.stop(limitMs)
+    const core = this.#core
+    core.state = 'closed'
+    this.#directory.unregisterAll()
+    this.#subscriptions.endAll()
+    core.streams.closeAll(new BusError('STREAM_CLOSED', 'the bus was closed'))
+    core.wheel.clear()
+    return report
+  }
+
+  async #drain(limitMs: number): Promise<DrainReport> {
+    const core = this.#core
+    core.state = 'draining'
+    const before = core.accounts.total().handled
+    await this.#emptied(limitMs)
+    core.state = 'stopped'
+    const error = new BusError('BUS_CLOSED', `bus "${core.options.name}" was stopped before this was handled`)
+    let left = 0
+    let abandoned = 0
+    for (const queue of this.queues()) {
+      queue.room.close(error)
+      left += queue.clear('shutdown', error)
+      for (const delivery of [...queue.runs()]) {
+        abandoned++
+        delivery.abort(error)
+        delivery.end('failed', undefined, 'shutdown', error)
+      }
+    }
+    core.requests.closeAll(error)
+    return { handled: core.accounts.total().handled - before, left, abandoned }
+  }
+
+  /** Resolves when nothing waits or runs any more, or the time is up. Inboxes without a reader are not waited for. */
+  async #emptied(limitMs: number): Promise<void> {
+    const core = this.#core
+    const untilMs = core.clock.readMs() + limitMs
+    while (this.#busy() && core.clock.readMs() < untilMs) {
+      await new Promise<void>((resolve) => void core.env.after(Math.min(2, limitMs), resolve))
+    }
+  }
+
+  #busy(): boolean {
+    for (const queue of this.queues()) {
+      if (queue.running > 0 || (queue.size > 0 && queue.members.length > 0)) return true
+    }
+    return this.#core.requests.size > 0 && this.#core.accounts.outstanding > 0
+  }
+
+  /** Every queue of the bus. */
+  *queues(): IterableIterator<Queue> {
+    yield* this.#subscriptions.queues()
+    for (const record of this.#core.agents.all()) yield record.queue
+  }
+}
+
+const NOTHING: DrainReport = Object.freeze({ handled: 0, left: 0, abandoned: 0 })

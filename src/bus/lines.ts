@@ -1,0 +1,155 @@
+import type { Envelope } from '../message/message.ts'
+import { LANE_COUNT, LANE_OF } from '../message/priority.ts'
+import { Lanes } from './lanes.ts'
+
+/** The key of messages without a session: they are one line of their own. */
+export const NO_SESSION = ''
+
+/** One session inside one queue: at most one of its messages is handled at a time, the others wait here in order. */
+export class Line {
+  readonly key: string
+  running = 0
+  readonly parked: Lanes<Envelope>
+  /** Listed among the lines that may go on. */
+  listed = false
+
+  constructor(key: string, overtaking: number) {
+    this.key = key
+    this.parked = new Lanes<Envelope>(overtaking)
+  }
+}
+
+/**
+ * Order inside sessions, parallelism between them. Messages leave the queue's lanes in order; one whose session is busy is parked in
+ * the session's line, and goes before anything of the same session and lane that left the lanes later.
+ */
+export class Lines {
+  readonly #lines = new Map<string, Line>()
+  readonly #ready: Lanes<Line>
+  readonly #overtaking: number
+  readonly #looseRoom: () => boolean
+  #parked = 0
+
+  /** `looseRoom` says whether a message without a session may be handled now. */
+  constructor(overtaking: number, looseRoom: () => boolean) {
+    this.#overtaking = overtaking
+    this.#looseRoom = looseRoom
+    this.#ready = new Lanes<Line>(overtaking)
+  }
+
+  /** Messages parked in all lines. */
+  get parked(): number {
+    return this.#parked
+  }
+
+  /** Sessions that have something running or parked. */
+  get size(): number {
+    return this.#lines.size
+  }
+
+  /** The lane of the best parked message that may go on; -1 for none. */
+  readyLane(): number {
+    return this.#ready.nextLane()
+  }
+
+  /** True when the message must wait behind its session. */
+  mustWait(message: Envelope): boolean {
+    const line = this.#lines.get(message.session ?? NO_SESSION)
+    if (line === undefined) return message.session === undefined && !this.#looseRoom()
+    return !this.#mayGo(line) || line.parked.sizeOf(LANE_OF[message.priority]) > 0
+  }
+
+  park(message: Envelope): void {
+    const line = this.#line(message.session ?? NO_SESSION)
+    line.parked.push(LANE_OF[message.priority], message)
+    this.#parked++
+    if (this.#mayGo(line)) this.#list(line)
+  }
+
+  /** Takes the best parked message of a line that has nothing running. */
+  takeReady(): Envelope | undefined {
+    for (;;) {
+      const line = this.#ready.take()
+      if (line === undefined) return undefined
+      line.listed = false
+      if (!this.#mayGo(line)) continue
+      const message = line.parked.take()
+      if (message === undefined) continue
+      this.#parked--
+      // The line of messages without a session may have room for more than one.
+      if (line.key === NO_SESSION) this.#list(line)
+      return message
+    }
+  }
+
+  /** Messages without a session are counted by their members, not here. */
+  started(session: string | undefined): void {
+    if (session !== undefined) this.#line(session).running++
+  }
+
+  ended(session: string | undefined): void {
+    if (session !== undefined) {
+      const line = this.#lines.get(session)
+      if (line !== undefined) line.running--
+    }
+    this.skipped(session)
+  }
+
+  /** The line of a message that was taken goes on, or goes away. */
+  skipped(session: string | undefined): void {
+    const key = session ?? NO_SESSION
+    const line = this.#lines.get(key)
+    if (line === undefined) return
+    if (line.parked.size > 0) this.#list(line)
+    else if (line.running === 0) this.#lines.delete(key)
+  }
+
+  /** Removes the oldest message of the lowest level, if that level is not above `lane`. */
+  dropLowest(lane: number): Envelope | undefined {
+    let worst: Line | undefined
+    let worstLane = lane - 1
+    for (const line of this.#lines.values()) {
+      const lowest = line.parked.lowestLane()
+      if (lowest > worstLane) {
+        worst = line
+        worstLane = lowest
+      }
+    }
+    const message = worst?.parked.takeFrom(worstLane)
+    if (message !== undefined) this.#parked--
+    return message
+  }
+
+  /** Empties every line; the messages come level by level. */
+  takeAll(): Envelope[] {
+    const all: Envelope[] = []
+    for (const [key, line] of this.#lines) {
+      for (let lane = 0; lane < LANE_COUNT; lane++) {
+        for (let one = line.parked.takeFrom(lane); one !== undefined; one = line.parked.takeFrom(lane)) all.push(one)
+      }
+      if (line.running === 0) this.#lines.delete(key)
+    }
+    this.#ready.clear()
+    this.#parked = 0
+    return all
+  }
+
+  #mayGo(line: Line): boolean {
+    return line.key === NO_SESSION ? this.#looseRoom() : line.running === 0
+  }
+
+  #line(key: string): Line {
+    let line = this.#lines.get(key)
+    if (line === undefined) {
+      line = new Line(key, this.#overtaking)
+      this.#lines.set(key, line)
+    }
+    return line
+  }
+
+  #list(line: Line): void {
+    if (line.listed || line.parked.size === 0) return
+    line.listed = true
+    this.#ready.push(line.parked.nextLane(), line)
+  }
+}

@@ -1,0 +1,131 @@
+import { checkOption, shown } from '../kit/check.ts'
+import type { Clock } from '../kit/clock.ts'
+import { BusError } from '../kit/errors.ts'
+import { copyData, freezeData, frozen } from '../message/freeze.ts'
+import { freezeHeaders } from '../message/headers.ts'
+import type { IdMaker } from '../message/ids.ts'
+import { type Cause, Envelope, pathOf } from '../message/message.ts'
+import { announced } from './announce.ts'
+import type { Delivery } from './delivery.ts'
+import { type EffectiveOptions, PUBLISH_RULES } from './options.ts'
+import type { PayloadMode, PublishOptions } from './publisher.ts'
+
+// Hot path: makes the envelope of every message.
+
+/** From where a verb was called: the root bus, a handler, an agent or a session. */
+export interface Origin {
+  readonly from: string | undefined
+  readonly session: string | undefined
+  /** The handling that publishes; what it publishes is its consequence. */
+  readonly delivery: Delivery | undefined
+  readonly cause: Cause | undefined
+  /** For a scope that may end: why it takes nothing more. */
+  readonly ended?: () => BusError | undefined
+}
+
+/** Makes messages: id, time, frozen data, defaults of the bus, causation from the origin. */
+export class Maker {
+  readonly #ids: IdMaker
+  readonly #clock: Clock
+  #loose = false
+  options: EffectiveOptions
+
+  constructor(ids: IdMaker, clock: Clock, options: EffectiveOptions) {
+    this.#ids = ids
+    this.#clock = clock
+    this.options = options
+  }
+
+  /** Throws INVALID_MESSAGE, INVALID_PAYLOAD, PAYLOAD_TOO_LARGE or HOP_LIMIT. The topic must be valid. */
+  make(topic: string, data: unknown, options: PublishOptions | undefined, origin: Origin | undefined): Envelope {
+    const nowMs = this.#clock.nowMs()
+    const wallMs = this.#clock.wallMs(nowMs)
+    const mode = options?.payload ?? this.options.payload
+    let own = data
+    this.#loose = false
+    if (mode !== 'share' && typeof data === 'object' && data !== null) own = this.#secure(topic, data, mode)
+    else if (typeof data === 'string') this.#measure(topic, data.length)
+    const loose = this.#loose
+    const priority = options?.priority ?? 'normal'
+    const message = new Envelope(this.#ids.next(wallMs), topic, own, priority, wallMs, nowMs)
+    if (loose) Envelope.setLoose(message)
+    if (options !== undefined) this.#apply(message, options, nowMs)
+    else if (this.options.ttlMs !== Number.POSITIVE_INFINITY) Envelope.setDeadline(message, nowMs + this.options.ttlMs)
+    if (origin !== undefined) this.#follow(message, origin)
+    return message
+  }
+
+  /** The data as the message keeps it; notes whether recipients need copies. */
+  #secure(topic: string, data: object, mode: PayloadMode): unknown {
+    const own = mode === 'copy' ? copyData(data) : data
+    freezeData(own)
+    const { loose, bytes } = frozen
+    this.#measure(topic, bytes)
+    this.#loose = loose || mode === 'copy'
+    // The publisher may go on changing what cannot be frozen: the message keeps what it was at publish.
+    return loose && mode !== 'copy' ? copyData(data) : own
+  }
+
+  #measure(topic: string, bytes: number): void {
+    const { maxPayloadBytes, warnPayloadBytes, name } = this.options
+    if (bytes <= warnPayloadBytes && bytes <= maxPayloadBytes) return
+    if (bytes > maxPayloadBytes) {
+      throw new BusError('PAYLOAD_TOO_LARGE', `data for "${topic}" has about ${bytes} bytes; allowed: ${maxPayloadBytes}`, {
+        details: { field: 'data', topic, bytes, allowed: maxPayloadBytes },
+      })
+    }
+    const large = announced['message.large']
+    if (large.hasSubscribers) large.publish({ bus: name, topic, bytes, warnPayloadBytes })
+  }
+
+  #apply(message: Envelope, options: PublishOptions, nowMs: number): void {
+    for (const field in options) {
+      const value = (options as Record<string, unknown>)[field]
+      if (value === undefined) continue
+      const rule = Object.hasOwn(PUBLISH_RULES, field) ? PUBLISH_RULES[field] : undefined
+      if (rule !== undefined && !rule.ok(value)) {
+        throw new BusError('INVALID_MESSAGE', `publish: "${field}" is ${shown(value)}; allowed: ${rule.allowed}`, {
+          details: { field, value: shown(value), allowed: rule.allowed },
+        })
+      }
+    }
+    message.session = options.session
+    message.from = options.from
+    message.to = options.to
+    message.correlationId = options.correlationId
+    message.replyTo = options.replyTo
+    if (options.headers !== undefined) message.headers = freezeHeaders(options.headers)
+    const ttlMs = options.ttlMs ?? this.options.ttlMs
+    if (ttlMs !== Number.POSITIVE_INFINITY) Envelope.setDeadline(message, nowMs + ttlMs)
+  }
+
+  #follow(message: Envelope, origin: Origin): void {
+    const ended = origin.ended?.()
+    if (ended !== undefined) throw ended
+    message.session ??= origin.session
+    message.from ??= origin.from
+    const { cause } = origin
+    if (cause === undefined) return
+    Envelope.setCause(message, cause)
+    if (message.hops <= this.options.maxHops) return
+    const path = pathOf(message)
+    const { hops, topic } = message
+    const limit = announced['hops.exceeded']
+    if (limit.hasSubscribers) limit.publish({ bus: this.options.name, topic, hops, path })
+    throw new BusError('HOP_LIMIT', `"${topic}" would be hop ${hops}; allowed: ${this.options.maxHops}`, {
+      details: { topic, hops, path, allowed: this.options.maxHops },
+    })
+  }
+}
+
+/** Throws INVALID_OPTION for an option that the verb does not know. Looks at names only: values are checked where they are used. */
+export function checkNames(verb: string, options: object | undefined, rules: Readonly<Record<string, unknown>>): void {
+  if (options === undefined) return
+  for (const field in options) {
+    if (Object.hasOwn(rules, field)) continue
+    checkOption(verb, field, (options as Record<string, unknown>)[field], {
+      allowed: `one of the options ${Object.keys(rules).sort().join(', ')}`,
+      ok: () => false,
+    })
+  }
+}

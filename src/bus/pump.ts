@@ -1,0 +1,148 @@
+import type { Clock } from '../kit/clock.ts'
+import type { Env } from '../kit/env.ts'
+import { Ring } from '../kit/ring.ts'
+import type { Queue } from './queue.ts'
+
+// Hot path. Queues that can hand something out stand in one line; one microtask serves the line.
+
+/** Hand-outs after which timers and I/O of the process get their turn, however fast they are. */
+const TURN_COUNT = 2_048
+/** Milliseconds of handing out after which they get it. */
+const TURN_MS = 4
+
+/** Figures of the limit on running handlers. */
+export interface ConcurrencyFigures {
+  readonly limit: number
+  readonly active: number
+  readonly acquired: number
+  readonly released: number
+  readonly waits: number
+  readonly totalWaitMs: number
+  readonly avgWaitMs: number
+}
+
+/** Serves the queues in turn and holds the limit on handlers that run at once. */
+export class Pump {
+  readonly #env: Env
+  readonly #clock: Clock
+  readonly #line = new Ring<Queue>()
+  readonly #blocked = new Map<Queue, number>()
+  #armed = false
+  #sinceTurn = 0
+  #turn = 0
+  #turnStartMs = 0
+  paused = false
+  limit: number
+  active = 0
+  acquired = 0
+  released = 0
+  #waits = 0
+  #waitMs = 0
+  readonly #run = (): void => this.#serve()
+
+  constructor(env: Env, clock: Clock, limit: number) {
+    this.#env = env
+    this.#clock = clock
+    this.limit = limit
+  }
+
+  schedule(queue: Queue): void {
+    if (queue.scheduled) return
+    queue.scheduled = true
+    this.#line.push(queue)
+    this.#arm()
+  }
+
+  /** Serves one queue at once if the event loop has had its turns; for handlers that have just ended. */
+  resume(queue: Queue): void {
+    if (this.paused || this.#mustYield()) this.schedule(queue)
+    else queue.dispatch()
+  }
+
+  mayStart(queue: Queue): boolean {
+    if (this.paused) {
+      this.schedule(queue)
+      return false
+    }
+    if (this.active < this.limit) return true
+    if (!this.#blocked.has(queue)) {
+      this.#blocked.set(queue, this.#clock.readMs())
+      this.#waits++
+    }
+    return false
+  }
+
+  started(): void {
+    this.active++
+    this.acquired++
+    this.#sinceTurn++
+  }
+
+  ended(): void {
+    this.active--
+    this.released++
+    if (this.#blocked.size > 0) this.#unblock()
+  }
+
+  /** A running handler waits for others: it takes no room meanwhile. */
+  lend(): void {
+    this.active--
+    if (this.#blocked.size > 0) this.#unblock()
+  }
+
+  takeBack(): void {
+    this.active++
+  }
+
+  /** Lets everything that stood in line go on after a pause. */
+  go(): void {
+    this.paused = false
+    this.#arm()
+  }
+
+  figures(): ConcurrencyFigures {
+    const { limit, active, acquired, released } = this
+    const avgWaitMs = this.#waits === 0 ? 0 : this.#waitMs / this.#waits
+    return { limit, active, acquired, released, waits: this.#waits, totalWaitMs: this.#waitMs, avgWaitMs }
+  }
+
+  #unblock(): void {
+    // One queue for each free place: the first one may have nothing to start any more.
+    let free = this.limit - this.active
+    for (const [queue, sinceMs] of this.#blocked) {
+      if (free-- <= 0) return
+      this.#blocked.delete(queue)
+      this.#waitMs += this.#clock.readMs() - sinceMs
+      this.schedule(queue)
+    }
+  }
+
+  #arm(): void {
+    if (this.#armed || this.paused || this.#line.size === 0) return
+    this.#armed = true
+    if (this.#mustYield()) this.#env.nextTurn(this.#run)
+    else this.#env.soon(this.#run)
+  }
+
+  #mustYield(): boolean {
+    if (this.#turn !== this.#clock.turns) {
+      this.#turn = this.#clock.turns
+      this.#sinceTurn = 0
+      this.#turnStartMs = this.#clock.nowMs()
+      return false
+    }
+    return this.#sinceTurn > TURN_COUNT || this.#clock.lastMs - this.#turnStartMs > TURN_MS
+  }
+
+  #serve(): void {
+    this.#armed = false
+    for (let left = this.#line.size; left > 0; left--) {
+      if (this.paused) return
+      const queue = this.#line.shift()
+      if (queue === undefined) return
+      queue.dispatch()
+      if (this.#mustYield()) break
+    }
+    this.#arm()
+  }
+}

@@ -1,0 +1,438 @@
+import type { Env } from '../kit/env.ts'
+import { BusError } from '../kit/errors.ts'
+import { Envelope } from '../message/message.ts'
+import { LANE_OF } from '../message/priority.ts'
+import type { Account } from './account.ts'
+import { Delivery, type DeliveryHost, type DeliveryOwner, type Member, type Note } from './delivery.ts'
+import type { FailureReason, Outcome } from './handler.ts'
+import { invoke } from './invoke.ts'
+import { Lanes } from './lanes.ts'
+import { Lines } from './lines.ts'
+import type { QueueOptions } from './options.ts'
+import { type Overflowed, Room, type RoomOwner } from './room.ts'
+
+// Hot path: written for the machine. Everything that a plain subscription does not use is made on demand.
+
+/** Messages one queue may hand out before the others get their turn. */
+const TURN = 64
+
+/** What a queue needs from the bus around it. */
+export interface QueueHost extends DeliveryHost {
+  readonly env: Env
+  /** False when as many handlers run as the bus allows; the queue is called again when there is room. */
+  mayStart(queue: Queue): boolean
+  /** Calls `dispatch` soon. */
+  schedule(queue: Queue): void
+  /** Calls `dispatch` now, or soon when the event loop has waited long enough. */
+  resume(queue: Queue): void
+  started(): void
+  ended(): void
+  pressure(queue: Queue, filled: boolean, size: number): void
+  /** One delivery is over: balance, receipts, announcements. */
+  settle(
+    queue: Queue,
+    message: Envelope,
+    outcome: Outcome,
+    value: unknown,
+    reason: FailureReason | undefined,
+    error: unknown,
+    delivery: Delivery | undefined,
+  ): void
+}
+
+/** Who takes messages by hand. */
+export interface Receiver {
+  /** False when it has given up meanwhile. */
+  take(message: Envelope): boolean
+}
+
+/**
+ * Where messages wait for one subscription, one agent, or the members of one group, and from where they are handed out: highest lane
+ * first, sessions in order, one at a time or as many as the members allow.
+ */
+export class Queue implements DeliveryOwner, RoomOwner {
+  readonly host: QueueHost
+  readonly name: string
+  readonly room: Room
+  readonly #lanes: Lanes<Envelope>
+  readonly #overtaking: number
+  #lines: Lines | undefined = undefined
+  #members: readonly Member[] = []
+  #nextMember = 0
+  /** Handed out before everything else: nested requests that would wait for ever. */
+  #urgent: Envelope[] | undefined = undefined
+  #receivers: Receiver[] | undefined = undefined
+  #runs: Delivery | undefined = undefined
+  #running = 0
+  #dispatching = false
+  #sawSession = false
+  scheduled = false
+  closed = false
+  enqueued = 0
+  dequeued = 0
+  dropped = 0
+  maxSize = 0
+  /** Handled messages by lane; made at the first one. */
+  handledByLane: number[] | undefined = undefined
+  lastHandledMs: number | undefined = undefined
+  /** Monotonic milliseconds of the last progress: a message came into an empty queue, or one was settled. */
+  progressMs: number
+
+  constructor(host: QueueHost, name: string, options: Required<QueueOptions>, overtaking: number) {
+    this.host = host
+    this.name = name
+    this.#overtaking = overtaking
+    this.#lanes = new Lanes<Envelope>(overtaking)
+    this.room = new Room(this, options, overtaking)
+    this.progressMs = host.clock.lastMs
+  }
+
+  get env(): Env {
+    return this.host.env
+  }
+
+  get wheel(): QueueHost['wheel'] {
+    return this.host.wheel
+  }
+
+  /** Messages that wait. */
+  get size(): number {
+    return this.#lanes.size + (this.#lines === undefined ? 0 : this.#lines.parked) + (this.#urgent?.length ?? 0)
+  }
+
+  get running(): number {
+    return this.#running
+  }
+
+  get members(): readonly Member[] {
+    return this.#members
+  }
+
+  /** Deliveries being handled now, newest first. */
+  *runs(): IterableIterator<Delivery> {
+    for (let one = this.#runs; one !== undefined; one = one.next) yield one
+  }
+
+  join(member: Member): void {
+    this.#members = [...this.#members, member]
+    if (this.#sawSession) this.#beginLines()
+    this.host.schedule(this)
+  }
+
+  /** False when the member was not there. */
+  leave(member: Member): boolean {
+    const left = this.#members.filter((one) => one !== member)
+    const was = left.length < this.#members.length
+    this.#members = left
+    this.#nextMember = 0
+    return was
+  }
+
+  /** Takes a message in; false when there is no room and {@link overflow} must decide. */
+  offer(message: Envelope): boolean {
+    const size = this.size
+    if (size >= this.room.limit || this.room.waiting > 0) return false
+    this.#accept(message, size + 1)
+    return true
+  }
+
+  /** Decides about a message that `offer` did not take. */
+  overflow(message: Envelope): Overflowed {
+    const decided = this.room.full(message, this.host.clock.nowMs())
+    if (decided.type === 'made-room') this.#accept(message, this.size + 1)
+    else if (decided.type === 'dropped') {
+      ;(Envelope.accountOf(message) as Account).accept()
+      this.enqueued++
+      this.drop(message, 'queue-full')
+    }
+    return decided
+  }
+
+  admit(message: Envelope): void {
+    this.#accept(message, this.size + 1)
+  }
+
+  /** Takes a message in that must not wait, whatever is running: it breaks a cycle of waiting. */
+  urge(message: Envelope): void {
+    ;(Envelope.accountOf(message) as Account).accept()
+    this.enqueued++
+    this.#urgent ??= []
+    this.#urgent.push(message)
+    this.host.schedule(this)
+  }
+
+  /** True when a message would be handled now, without waiting for anything that runs. */
+  couldStart(session: string | undefined): boolean {
+    if (this.size > 0) return false
+    if (this.#receivers !== undefined && this.#receivers.length > 0) return true
+    if (!this.#anyRoom(session !== undefined)) return false
+    for (const one of this.runs()) if (session !== undefined && one.message.session === session) return false
+    return true
+  }
+
+  /** Hands out until nothing can start; handlers that end meanwhile are met by the loop that is running. */
+  dispatch(): void {
+    if (this.#dispatching) return
+    this.scheduled = false
+    this.#dispatching = true
+    this.#handOutTurn()
+    this.#dispatching = false
+  }
+
+  /** Takes the next message by hand; undefined when none waits. */
+  poll(): Envelope | undefined {
+    for (;;) {
+      const message = this.#takeAny()
+      if (message === undefined) return undefined
+      if (!this.#isOver(message)) return this.#handOut(message)
+    }
+  }
+
+  /** Puts a receiver in line for the next message; the returned function takes it out again. */
+  await(receiver: Receiver): () => void {
+    this.#receivers ??= []
+    this.#receivers.push(receiver)
+    return () => {
+      const at = this.#receivers?.indexOf(receiver) ?? -1
+      if (at >= 0) this.#receivers?.splice(at, 1)
+    }
+  }
+
+  dropLowest(lane: number): boolean {
+    let message: Envelope | undefined
+    if (this.#lanes.lowestLane() >= lane) message = this.#lanes.takeFrom(this.#lanes.lowestLane())
+    message ??= this.#lines?.dropLowest(lane)
+    if (message === undefined) return false
+    this.drop(message, 'queue-full')
+    return true
+  }
+
+  /** Settles a waiting message as dropped. */
+  drop(message: Envelope, reason: FailureReason, error?: BusError): void {
+    this.dropped++
+    const why = error ?? new BusError('MESSAGE_DROPPED', `dropped from the queue of "${this.name}": ${reason}`)
+    this.host.settle(this, message, 'dropped', undefined, reason, why, undefined)
+  }
+
+  /** Takes everything out that waits; each message is settled as dropped. Returns how many. */
+  clear(reason: FailureReason, error?: BusError): number {
+    let count = 0
+    for (let one = this.#takeAny(); one !== undefined; one = this.#takeAny()) {
+      this.drop(one, reason, error)
+      count++
+    }
+    this.room.shrank(this.size)
+    return count
+  }
+
+  /** Ends for good: what waits is dropped as "unregistered", publishers that wait for room are refused. */
+  end(error: BusError): void {
+    if (this.closed) return
+    this.closed = true
+    this.room.close(error)
+    this.clear('unregistered', error)
+  }
+
+  pressure(filled: boolean, size: number): void {
+    this.host.pressure(this, filled, size)
+  }
+
+  settled(delivery: Delivery, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void {
+    const { message, member } = delivery
+    this.#unlink(delivery)
+    this.#running--
+    member.running--
+    if (message.session === undefined) member.loose--
+    this.#lines?.ended(message.session)
+    this.host.ended()
+    const nowMs = this.host.clock.nowMs()
+    this.progressMs = nowMs
+    this.lastHandledMs = nowMs
+    if (outcome === 'handled') {
+      this.handledByLane ??= [0, 0, 0, 0, 0]
+      this.handledByLane[LANE_OF[message.priority]]!++
+    }
+    ;(Envelope.accountOf(message) as Account).channel.handling.record(nowMs - delivery.startedMs)
+    this.host.settle(this, message, outcome, value, reason, error, delivery)
+    if (!this.#dispatching && !this.scheduled && this.size > 0) this.host.resume(this)
+  }
+
+  #handOutTurn(): void {
+    for (let left = TURN; left > 0; left--) {
+      if (this.#members.length === 0) return
+      if (this.#urgent === undefined && !this.host.mayStart(this)) return
+      const message = this.#next()
+      if (message === undefined) return
+      if (this.#mayBeOver(message) && this.#isOver(message)) continue
+      this.#start(message)
+    }
+    if (this.size > 0) this.host.schedule(this)
+  }
+
+  #accept(message: Envelope, size: number): void {
+    ;(Envelope.accountOf(message) as Account).accept()
+    this.enqueued++
+    if (size > this.maxSize) this.maxSize = size
+    if (size === 1 && this.#running === 0) this.progressMs = this.host.clock.lastMs
+    const { priority } = message
+    this.#lanes.push(priority === 'normal' ? 2 : LANE_OF[priority], message)
+    if (message.session !== undefined && !this.#sawSession) this.#beginLines()
+    this.room.grew(size, this.host.clock.lastMs)
+    if (this.#members.length === 0) this.#feed()
+    else if (!this.scheduled && !this.#dispatching && (this.#running === 0 || this.#anyRoom(true))) this.host.schedule(this)
+  }
+
+  /** Sessions need lines only where several messages may be handled at once. */
+  #beginLines(): void {
+    this.#sawSession = true
+    const { length } = this.#members
+    if (this.#lines !== undefined || length === 0 || (length === 1 && this.#members[0]!.concurrency === 1)) return
+    this.#lines = new Lines(this.#overtaking, () => this.#anyRoom(false))
+    for (const one of this.runs()) this.#lines.started(one.message.session)
+  }
+
+  #anyRoom(inSession: boolean): boolean {
+    for (const member of this.#members) if (member.hasRoom(inSession)) return true
+    return false
+  }
+
+  #next(): Envelope | undefined {
+    if (this.#urgent !== undefined) {
+      const message = this.#urgent.shift() as Envelope
+      if (this.#urgent.length === 0) this.#urgent = undefined
+      return message
+    }
+    const lines = this.#lines
+    if (lines === undefined) {
+      if (this.#running > 0 && !this.#anyRoom(false)) return undefined
+      const message = this.#lanes.take()
+      if (message !== undefined) this.room.shrank(this.#lanes.size)
+      return message
+    }
+    while (this.#anyRoom(true)) {
+      const ready = lines.readyLane()
+      const fresh = this.#lanes.nextLane()
+      if (ready < 0 && fresh < 0) return undefined
+      // What was parked is older, so it goes first within a level; a lane that was passed too often jumps ahead of both.
+      if (ready >= 0 && (fresh < 0 || (ready <= fresh && !this.#lanes.jumps))) {
+        const message = lines.takeReady()
+        if (message === undefined) continue
+        this.room.shrank(this.size)
+        return message
+      }
+      const message = this.#lanes.take() as Envelope
+      if (lines.mustWait(message)) {
+        lines.park(message)
+        continue
+      }
+      this.room.shrank(this.size)
+      return message
+    }
+    return undefined
+  }
+
+  /** Next message whatever sessions are busy: for taking by hand and for clearing. */
+  #takeAny(): Envelope | undefined {
+    const message = this.#urgent?.shift() ?? this.#lanes.take() ?? this.#takeParked()
+    if (message !== undefined) this.room.shrank(this.size)
+    return message
+  }
+
+  #takeParked(): Envelope | undefined {
+    if (this.#lines === undefined || this.#lines.parked === 0) return undefined
+    for (const one of this.#lines.takeAll()) this.#lanes.push(LANE_OF[one.priority], one)
+    return this.#lanes.take()
+  }
+
+  #start(message: Envelope): void {
+    const nowMs = this.host.clock.nowMs()
+    const account = Envelope.accountOf(message) as Account
+    account.channel.latency.record(nowMs - Envelope.publishedMs(message))
+    this.dequeued++
+    const member = this.#choose(message.session !== undefined)
+    const own = Envelope.isLoose(message) ? Envelope.ownCopy(message) : message
+    const delivery = new Delivery(this.host, this, member, own, nowMs)
+    this.#link(delivery)
+    this.#running++
+    member.running++
+    if (message.session === undefined) member.loose++
+    this.#lines?.started(message.session)
+    this.host.started()
+    const note = Envelope.noteOf(message) as Note | undefined
+    if (note !== undefined) note.started(delivery)
+    invoke(delivery)
+  }
+
+  /** Round robin among the members that have room; a message that breaks a cycle goes to any. */
+  #choose(inSession: boolean): Member {
+    const members = this.#members
+    if (members.length === 1) return members[0]!
+    for (let step = 0; step < members.length; step++) {
+      const member = members[(this.#nextMember + step) % members.length]!
+      if (!member.hasRoom(inSession)) continue
+      this.#nextMember = (this.#nextMember + step + 1) % members.length
+      return member
+    }
+    return members[this.#nextMember % members.length]!
+  }
+
+  #mayBeOver(message: Envelope): boolean {
+    return Envelope.deadlineMs(message) !== Number.POSITIVE_INFINITY || Envelope.noteOf(message) !== undefined
+  }
+
+  /** Settles a message that must not be handled any more; false when it may. */
+  #isOver(message: Envelope): boolean {
+    const note = Envelope.noteOf(message) as Note | undefined
+    if (note?.cancelled) {
+      this.#lines?.skipped(message.session)
+      this.drop(message, 'cancelled', new BusError('CANCELLED', `"${message.topic}" was cancelled before it was handled`))
+      return true
+    }
+    const lateMs = this.host.clock.nowMs() - Envelope.deadlineMs(message)
+    if (lateMs < 0) return false
+    this.#lines?.skipped(message.session)
+    const error = new BusError('MESSAGE_EXPIRED', `"${message.topic}" expired in the queue of "${this.name}"`, {
+      details: { name: this.name, topic: message.topic, lateMs },
+    })
+    this.host.settle(this, message, 'expired', undefined, 'expired', error, undefined)
+    return true
+  }
+
+  #handOut(message: Envelope): Envelope {
+    const nowMs = this.host.clock.nowMs()
+    const account = Envelope.accountOf(message) as Account
+    account.channel.latency.record(nowMs - Envelope.publishedMs(message))
+    this.dequeued++
+    this.progressMs = nowMs
+    this.lastHandledMs = nowMs
+    this.handledByLane ??= [0, 0, 0, 0, 0]
+    this.handledByLane[LANE_OF[message.priority]]!++
+    this.host.settle(this, message, 'handled', undefined, undefined, undefined, undefined)
+    return Envelope.isLoose(message) ? Envelope.ownCopy(message) : message
+  }
+
+  /** Gives waiting messages to waiting receivers. */
+  #feed(): void {
+    while (this.#receivers !== undefined && this.#receivers.length > 0) {
+      const message = this.poll()
+      if (message === undefined) return
+      // A receiver leaves the line before it gives up, so the first one always takes.
+      this.#receivers.shift()?.take(message)
+    }
+  }
+
+  #link(delivery: Delivery): void {
+    delivery.next = this.#runs
+    if (this.#runs !== undefined) this.#runs.previous = delivery
+    this.#runs = delivery
+  }
+
+  #unlink(delivery: Delivery): void {
+    const { next, previous } = delivery
+    if (previous === undefined) this.#runs = next
+    else previous.next = next
+    if (next !== undefined) next.previous = previous
+    delivery.next = undefined
+    delivery.previous = undefined
+  }
+}

@@ -1,0 +1,110 @@
+import type { Envelope } from '../message/message.ts'
+import type { Delivery, Note } from './delivery.ts'
+import type { DeliveryReport, FailureReason, Outcome } from './handler.ts'
+import type { Entry } from './router.ts'
+
+/** Collects what becomes of one message at each recipient; passes everything on to a note behind it. */
+export class Receipt implements Note {
+  readonly frame: Delivery | undefined
+  readonly reports: DeliveryReport[] = []
+  readonly #done = Promise.withResolvers<readonly DeliveryReport[]>()
+  readonly #behind: Note | undefined
+  #settled = 0
+  #expected = Number.POSITIVE_INFINITY
+
+  constructor(frame: Delivery | undefined, behind: Note | undefined) {
+    this.frame = frame
+    this.#behind = behind
+    frame?.waitFor(this)
+  }
+
+  get cancelled(): boolean {
+    return this.#behind?.cancelled ?? false
+  }
+
+  /** Resolves when every recipient is done. */
+  get done(): Promise<readonly DeliveryReport[]> {
+    return this.#done.promise
+  }
+
+  /** Says how many recipients there are; some may be done already. */
+  arm(expected: number): void {
+    this.#expected = expected
+    this.#check()
+  }
+
+  started(delivery: Delivery): void {
+    this.#behind?.started(delivery)
+  }
+
+  settled(name: string, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void {
+    this.reports.push(reason === undefined ? { name, outcome } : { name, outcome, reason, error })
+    this.#behind?.settled(name, outcome, value, reason, error)
+    this.#settled++
+    this.#check()
+  }
+
+  /** A recipient did not accept the message. */
+  refused(name: string, error: Error): void {
+    this.reports.push({ name, outcome: 'refused', reason: 'queue-full', error })
+    this.#settled++
+    this.#check()
+  }
+
+  #check(): void {
+    if (this.#settled < this.#expected) return
+    this.frame?.stopWaiting(this)
+    this.#done.resolve(this.reports)
+  }
+}
+
+/** Recipients of different ranks: those of one rank begin when all of the former rank are done. */
+export class Ranks implements Note {
+  readonly frame: Delivery | undefined
+  readonly #behind: Note | undefined
+  readonly #waves: Entry[][]
+  readonly #send: (entries: readonly Entry[], message: Envelope) => void
+  readonly #message: Envelope
+  #left = 0
+
+  constructor(
+    message: Envelope,
+    entries: readonly Entry[],
+    behind: Note | undefined,
+    send: (entries: readonly Entry[], message: Envelope) => void,
+  ) {
+    const byRank = Map.groupBy(entries, (entry) => entry.rank)
+    this.#waves = [...byRank.keys()].sort((a, b) => a - b).map((rank) => byRank.get(rank) as Entry[])
+    this.#message = message
+    this.#behind = behind
+    this.#send = send
+    this.frame = behind?.frame
+  }
+
+  get cancelled(): boolean {
+    return this.#behind?.cancelled ?? false
+  }
+
+  started(delivery: Delivery): void {
+    this.#behind?.started(delivery)
+  }
+
+  settled(name: string, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void {
+    this.#behind?.settled(name, outcome, value, reason, error)
+    this.release()
+  }
+
+  /** One recipient of the present wave less; the last one starts the next wave. */
+  release(): void {
+    if (--this.#left > 0) return
+    this.nextWave()
+  }
+
+  /** Sends to the recipients of the next rank. */
+  nextWave(): void {
+    const wave = this.#waves.shift()
+    if (wave === undefined) return
+    this.#left = wave.length
+    this.#send(wave, this.#message)
+  }
+}

@@ -1,0 +1,280 @@
+import type { Clock } from '../kit/clock.ts'
+import { BusError, describeThrown } from '../kit/errors.ts'
+import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
+import { INBOX_ROOT } from '../message/address.ts'
+import type { Envelope, Message } from '../message/message.ts'
+import type { Delivery, Note } from './delivery.ts'
+import type { FailureReason, Outcome, ReplyOptions } from './handler.ts'
+
+// Hot path: an open request is one object out of a table of slots; its answer finds it by the slot number in `replyTo`.
+
+/** What the table of requests needs from the bus. */
+export interface RequestHost {
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  /** Makes the reply message for a request. Throws what a publish would. */
+  makeAnswer(request: Envelope, data: unknown, from: string | undefined, options: ReplyOptions | undefined): Envelope
+  stray(answer: Message): void
+  timedOut(): void
+}
+
+/** An open request: waits in the table until it is answered, fails, times out or is given up. */
+export abstract class Pending extends Deadline implements Note {
+  readonly table: RequestTable
+  /** Where the table keeps it; -1 before it is opened. */
+  slot = -1
+  readonly frame: Delivery | undefined
+  message!: Envelope
+  /** Recipients that have not settled yet; counts below zero until {@link arm}. */
+  #left = 0
+  #armed = false
+  over = false
+  cancelled = false
+  #firstFailure: unknown = undefined
+  #failed = false
+  #running: Delivery[] | Delivery | undefined = undefined
+
+  constructor(table: RequestTable, frame: Delivery | undefined) {
+    super()
+    this.table = table
+    this.frame = frame
+    frame?.waitFor(this)
+  }
+
+  started(delivery: Delivery): void {
+    if (this.#running === undefined) this.#running = delivery
+    else if (Array.isArray(this.#running)) this.#running.push(delivery)
+    else this.#running = [this.#running, delivery]
+  }
+
+  settled(name: string, outcome: Outcome, value: unknown, _reason: FailureReason | undefined, error: unknown): void {
+    if (this.over) {
+      if (value !== undefined) this.table.late(this.message, value)
+      return
+    }
+    if (outcome === 'handled') {
+      if (value !== undefined) this.table.answer(this.message, value, name, undefined, this)
+    } else if (!this.#failed) {
+      this.#failed = true
+      this.#firstFailure = error
+    }
+    this.#left--
+    if (this.#failed) this.#check()
+  }
+
+  /** Says how many recipients there are; some may be done already. */
+  arm(recipients: number): void {
+    this.#left += recipients
+    this.#armed = true
+    this.#check()
+  }
+
+  /** A recipient that refused the message can not answer it. */
+  refused(error: Error): void {
+    this.#failed = true
+    this.#firstFailure ??= error
+    this.#left--
+    this.#check()
+  }
+
+  /** When all recipients are done and one failed, nobody is left to wait for. */
+  #check(): void {
+    if (!this.#armed || this.#left > 0 || this.over || !this.#failed) return
+    this.fail(asFailure(this.#firstFailure, this.message.topic))
+  }
+
+  /** Ends the waiting; handlers still at work hear it through their signal. */
+  close(reason: BusError | undefined): void {
+    if (this.over) return
+    this.over = true
+    this.table.free(this)
+    this.frame?.stopWaiting(this)
+    if (reason === undefined) return
+    this.cancelled = true
+    const running = this.#running
+    if (Array.isArray(running)) for (const one of running) one.abort(reason)
+    else running?.abort(reason)
+  }
+
+  override onDue(): void {
+    if (!this.over) this.timeUp()
+  }
+
+  abstract answered(answer: Message): void
+  abstract fail(error: BusError): void
+  abstract timeUp(): void
+}
+
+function asFailure(error: unknown, topic: string): BusError {
+  if (error instanceof BusError) return error
+  return new BusError('HANDLER_FAILED', `the handler of "${topic}" failed: ${describeThrown(error)}`, {
+    cause: error,
+    details: { topic },
+  })
+}
+
+/** Waits for the first answer. */
+export class SingleRequest extends Pending {
+  #resolve!: (answer: Message) => void
+  #reject!: (error: BusError) => void
+  timeoutMs = 0
+  /** Takes the listener off the caller's abort signal. */
+  unlisten: (() => void) | undefined = undefined
+
+  promise(): Promise<Message> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  answered(answer: Message): void {
+    this.unlisten?.()
+    this.close(undefined)
+    this.#resolve(answer)
+  }
+
+  fail(error: BusError): void {
+    this.unlisten?.()
+    this.close(error)
+    this.#reject(error)
+  }
+
+  timeUp(): void {
+    const { topic } = this.message
+    this.table.host.timedOut()
+    this.fail(
+      new BusError('REQUEST_TIMEOUT', `no answer from "${topic}" within ${this.timeoutMs} ms`, {
+        details: { topic, timeoutMs: this.timeoutMs, id: this.message.id },
+      }),
+    )
+  }
+}
+
+/** All open requests of a bus. An answer goes only to its own request; late, doubled and unknown ones are counted. */
+export class RequestTable {
+  readonly host: RequestHost
+  readonly #prefix: string
+  readonly #slots: (Pending | undefined)[] = []
+  readonly #free: number[] = []
+  /** Reply topics by slot: made once, used again. */
+  readonly #topics: string[] = []
+  #open = 0
+  /** Answers that came late, twice, or for nothing. */
+  strays = 0
+
+  constructor(host: RequestHost, busId: string) {
+    this.host = host
+    this.#prefix = `${INBOX_ROOT}.${busId}.`
+  }
+
+  get size(): number {
+    return this.#open
+  }
+
+  /** Puts an open request into its slot, with its deadline. */
+  open(pending: Pending, message: Envelope, dueMs: number, nowMs: number): void {
+    pending.message = message
+    pending.slot = this.#free.pop() ?? this.#slots.length
+    this.#slots[pending.slot] = pending
+    message.replyTo = this.topicOf(pending.slot)
+    message.correlationId ??= message.id
+    this.#open++
+    if (dueMs !== Number.POSITIVE_INFINITY) this.host.wheel.add(pending, dueMs, nowMs)
+  }
+
+  free(pending: Pending): void {
+    if (this.#slots[pending.slot] !== pending) return
+    this.#slots[pending.slot] = undefined
+    this.#free.push(pending.slot)
+    this.#open--
+    this.host.wheel.remove(pending)
+  }
+
+  /** The reply topic of a slot. */
+  topicOf(slot: number): string {
+    let topic = this.#topics[slot]
+    if (topic === undefined) {
+      topic = this.#prefix + slot
+      this.#topics[slot] = topic
+    }
+    return topic
+  }
+
+  *[Symbol.iterator](): IterableIterator<Pending> {
+    for (const pending of this.#slots) if (pending !== undefined) yield pending
+  }
+
+  /** True for a reply topic of this table, open or not. */
+  owns(topic: string): boolean {
+    return topic.startsWith(this.#prefix)
+  }
+
+  /** The open request whose message this is. */
+  find(request: Message): Pending | undefined {
+    const { replyTo } = request
+    if (replyTo === undefined || !this.owns(replyTo)) return undefined
+    const pending = this.#slots[Number(replyTo.slice(this.#prefix.length))]
+    return pending !== undefined && pending.message.id === request.id ? pending : undefined
+  }
+
+  /** Answers a request; false when nobody waits for it any more. A wrong answer fails the request instead. */
+  answer(
+    request: Envelope,
+    data: unknown,
+    from: string | undefined,
+    options: ReplyOptions | undefined,
+    pending: Pending | undefined = this.find(request),
+  ): boolean {
+    let answer: Envelope
+    try {
+      answer = this.host.makeAnswer(request, data, from, options)
+    } catch (error) {
+      pending?.fail(
+        new BusError('HANDLER_FAILED', `the answer to "${request.topic}" cannot be sent: ${describeThrown(error)}`, {
+          cause: error,
+          details: { topic: request.topic },
+        }),
+      )
+      return false
+    }
+    if (pending === undefined) {
+      this.#stray(answer)
+      return false
+    }
+    pending.answered(answer)
+    return true
+  }
+
+  /** An answer that arrived as a message on a reply topic. */
+  deliver(answer: Envelope): boolean {
+    const slot = Number(answer.topic.slice(this.#prefix.length))
+    const pending = this.owns(answer.topic) ? this.#slots[slot] : undefined
+    const expected = pending?.message.correlationId
+    if (pending === undefined || (answer.correlationId !== undefined && answer.correlationId !== expected)) {
+      this.#stray(answer)
+      return false
+    }
+    pending.answered(answer)
+    return true
+  }
+
+  /** An answer to a request that is over already. */
+  late(request: Envelope, data: unknown): void {
+    try {
+      this.#stray(this.host.makeAnswer(request, data, undefined, undefined))
+    } catch {
+      this.strays++
+    }
+  }
+
+  /** Fails everything that is open. */
+  closeAll(error: BusError): void {
+    for (const pending of [...this.#slots]) pending?.fail(error)
+  }
+
+  #stray(answer: Envelope): void {
+    this.strays++
+    this.host.stray(answer)
+  }
+}

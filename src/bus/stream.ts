@@ -1,0 +1,289 @@
+import { crc32 } from 'node:zlib'
+import type { Clock } from '../kit/clock.ts'
+import { BusError } from '../kit/errors.ts'
+import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
+import { freezeData, frozen } from '../message/freeze.ts'
+import type { Chunk } from './publisher.ts'
+
+export type StreamStatus = 'active' | 'completed' | 'failed' | 'cancelled'
+
+/** What kind of data the chunks hold; for those who list streams. */
+export type StreamType = 'text' | 'audio' | 'image' | 'binary' | 'json'
+
+/** The room that all streams of a bus share. */
+export class StreamRoom {
+  readonly maxBytes: number
+  bytes = 0
+  readonly #waiting: (() => void)[] = []
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes
+  }
+
+  take(bytes: number): void {
+    this.bytes += bytes
+  }
+
+  give(bytes: number): void {
+    this.bytes -= bytes
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  freed(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+}
+
+export interface StreamSetup {
+  readonly id: string
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly room: StreamRoom
+  /** Most chunks held: unread ones, and read ones for observers who come later. */
+  readonly limit: number
+  /** Milliseconds between two chunks after which the stream fails. */
+  readonly stallMs: number
+  /** Milliseconds without any progress of a reader after which a waiting producer's stream fails. */
+  readonly idleMs: number
+  readonly overflow: 'wait' | 'refuse'
+  readonly onCancel: (reason: unknown) => void
+  readonly onEnd: () => void
+}
+
+export interface WriteOptions {
+  readonly final?: boolean
+  readonly metadata?: Readonly<Record<string, unknown>>
+  /** Refused with STREAM_GAP unless it is the next index. */
+  readonly index?: number
+  /** CRC-32 as 8 hex digits; refused with STREAM_CHECKSUM unless it fits the data. */
+  readonly checksum?: string
+}
+
+interface Reader {
+  next: number
+  wake: (() => void) | undefined
+}
+
+const NO_METADATA = Object.freeze({})
+
+/** CRC-32 of text or bytes as 8 hex digits; undefined for other data. */
+export function checksumOf(data: unknown): string | undefined {
+  if (typeof data !== 'string' && !ArrayBuffer.isView(data)) return undefined
+  const bytes = typeof data === 'string' ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  return crc32(bytes).toString(16).padStart(8, '0')
+}
+
+/**
+ * The chunks of one stream between one producer and any number of readers. Every reader gets every chunk in order; the producer waits
+ * for the slowest one. The last `limit` chunks stay for readers who come later.
+ */
+export class StreamBuffer<T = unknown> extends Deadline {
+  readonly setup: StreamSetup
+  status: StreamStatus = 'active'
+  error: unknown = undefined
+  totalChunks = 0
+  totalBytes = 0
+  readonly #chunks: Chunk<T>[] = []
+  #first = 0
+  readonly #readers = new Set<Reader>()
+  #room = Promise.withResolvers<void>()
+  #writersWaiting = 0
+  #lastMs: number
+
+  constructor(setup: StreamSetup) {
+    super()
+    this.setup = setup
+    this.#lastMs = setup.clock.readMs()
+    setup.wheel.add(this, this.#lastMs + setup.stallMs, this.#lastMs)
+  }
+
+  get readers(): number {
+    return this.#readers.size
+  }
+
+  /** Chunks held now. */
+  get held(): number {
+    return this.#chunks.length
+  }
+
+  /**
+   * Adds a chunk; resolves when there was room for it. Rejects with STREAM_CLOSED, STREAM_FULL (overflow "refuse"), STREAM_GAP or
+   * STREAM_CHECKSUM; a refused chunk changes nothing.
+   */
+  async write(data: T, options: WriteOptions = {}): Promise<void> {
+    this.#mustBeActive()
+    freezeData(data)
+    const size = frozen.bytes
+    const checksum = checksumOf(data)
+    if (options.checksum !== undefined && options.checksum !== checksum) {
+      throw new BusError('STREAM_CHECKSUM', `chunk ${this.totalChunks} of stream "${this.setup.id}" has checksum ${checksum}`, {
+        details: { stream: this.setup.id, index: this.totalChunks, expected: options.checksum, found: checksum },
+      })
+    }
+    if (options.index !== undefined && options.index !== this.totalChunks) {
+      throw new BusError('STREAM_GAP', `stream "${this.setup.id}" expects chunk ${this.totalChunks}, got ${options.index}`, {
+        details: { stream: this.setup.id, expected: this.totalChunks, found: options.index },
+      })
+    }
+    if (!this.#makeRoom(size)) await this.#waitForRoom(size)
+    this.#append(data, size, checksum, options)
+  }
+
+  /** Ends the stream without another chunk. */
+  complete(): void {
+    this.#end('completed', undefined)
+  }
+
+  fail(error: unknown): void {
+    this.#end('failed', error)
+  }
+
+  /** Stops the producer; readers end with STREAM_CLOSED. */
+  cancel(reason: unknown): void {
+    if (this.status !== 'active') return
+    this.#end('cancelled', new BusError('STREAM_CLOSED', `stream "${this.setup.id}" was cancelled`, { cause: reason }))
+    this.setup.onCancel(reason)
+  }
+
+  /**
+   * Reads from chunk `from` on, each chunk once, ascending. Throws STREAM_GAP when that chunk is held no more, and what ended the
+   * stream otherwise than by completion.
+   */
+  async *read(from: number = 0): AsyncGenerator<Chunk<T>, void, undefined> {
+    const reader: Reader = { next: from, wake: undefined }
+    this.#readers.add(reader)
+    try {
+      for (;;) {
+        if (reader.next < this.#first) this.#gap(reader.next)
+        const chunk = this.#chunks[reader.next - this.#first]
+        if (chunk !== undefined) {
+          reader.next++
+          this.#progress()
+          yield chunk
+        } else if (this.status === 'completed') return
+        else if (this.status !== 'active') throw this.error
+        else
+          await new Promise<void>((resolve) => {
+            reader.wake = resolve
+          })
+      }
+    } finally {
+      this.#readers.delete(reader)
+      this.#progress()
+    }
+  }
+
+  override onDue(): void {
+    const { id, stallMs, idleMs, clock, wheel } = this.setup
+    const nowMs = clock.readMs()
+    const limitMs = this.#writersWaiting > 0 ? idleMs : stallMs
+    const quietMs = nowMs - this.#lastMs
+    if (quietMs < limitMs) {
+      wheel.add(this, this.#lastMs + limitMs, nowMs)
+      return
+    }
+    const error = new BusError('STREAM_TIMEOUT', `stream "${id}" had no chunk for ${Math.round(quietMs)} ms`, {
+      details: { stream: id, limitMs },
+    })
+    this.fail(error)
+    this.setup.onCancel(error)
+  }
+
+  /** Gives the room of everything held back; late readers get STREAM_GAP. */
+  release(): void {
+    this.#evict(this.#chunks.length)
+  }
+
+  #append(data: T, size: number, checksum: string | undefined, options: WriteOptions): void {
+    const final = options.final ?? false
+    const index = this.totalChunks++
+    const metadata = options.metadata ?? NO_METADATA
+    const nowMs = this.setup.clock.nowMs()
+    const time = this.setup.clock.wallMs(nowMs)
+    this.#chunks.push(Object.freeze({ streamId: this.setup.id, index, data, final, size, checksum, metadata, time }))
+    this.totalBytes += size
+    this.setup.room.take(size)
+    this.#lastMs = nowMs
+    if (final) this.#end('completed', undefined)
+    else this.#wakeReaders()
+  }
+
+  #end(status: StreamStatus, error: unknown): void {
+    if (this.status !== 'active') return
+    this.status = status
+    this.error = error
+    this.setup.wheel.remove(this)
+    this.#wakeReaders()
+    this.#room.resolve()
+    this.setup.onEnd()
+  }
+
+  /** The oldest chunk that some reader has not read; all of them while nobody reads. */
+  #needed(): number {
+    let needed = this.#readers.size === 0 ? this.#first : this.totalChunks
+    for (const reader of this.#readers) needed = Math.min(needed, reader.next)
+    return needed
+  }
+
+  #makeRoom(size: number): boolean {
+    const { limit, room } = this.setup
+    const over = this.#chunks.length + 1 - limit
+    const read = Math.max(0, this.#needed() - this.#first)
+    if (over > 0) this.#evict(Math.min(over, read))
+    if (room.bytes + size > room.maxBytes) this.#evict(Math.max(0, this.#needed() - this.#first))
+    return this.#chunks.length < limit && (room.bytes + size <= room.maxBytes || room.bytes === 0)
+  }
+
+  async #waitForRoom(size: number): Promise<void> {
+    if (this.setup.overflow === 'refuse') {
+      throw new BusError('STREAM_FULL', `stream "${this.setup.id}" is full (${this.#chunks.length} chunks unread)`, {
+        details: { stream: this.setup.id, chunks: this.#chunks.length, limit: this.setup.limit },
+      })
+    }
+    this.#writersWaiting++
+    try {
+      while (this.status === 'active' && !this.#makeRoom(size)) {
+        await (this.#chunks.length < this.setup.limit ? this.setup.room.freed() : this.#room.promise)
+      }
+    } finally {
+      this.#writersWaiting--
+    }
+    this.#mustBeActive()
+  }
+
+  #evict(count: number): void {
+    if (count <= 0) return
+    let bytes = 0
+    for (const chunk of this.#chunks.splice(0, count)) bytes += chunk.size
+    this.#first += count
+    this.setup.room.give(bytes)
+  }
+
+  #progress(): void {
+    if (this.#writersWaiting === 0) return
+    this.#lastMs = this.setup.clock.nowMs()
+    this.#room.resolve()
+    this.#room = Promise.withResolvers<void>()
+  }
+
+  #wakeReaders(): void {
+    for (const reader of this.#readers) {
+      reader.wake?.()
+      reader.wake = undefined
+    }
+  }
+
+  #gap(wanted: number): never {
+    throw new BusError('STREAM_GAP', `chunk ${wanted} of stream "${this.setup.id}" is held no more; the first one is ${this.#first}`, {
+      details: { stream: this.setup.id, wanted, first: this.#first },
+    })
+  }
+
+  #mustBeActive(): void {
+    if (this.status === 'active') return
+    throw new BusError('STREAM_CLOSED', `stream "${this.setup.id}" is ${this.status}`, {
+      cause: this.error,
+      details: { stream: this.setup.id, status: this.status },
+    })
+  }
+}

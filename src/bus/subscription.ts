@@ -1,0 +1,247 @@
+import { aFlag, aFunction, aText, checkOption, checkOptions, milliseconds, type Rule, whole } from '../kit/check.ts'
+import { BusError } from '../kit/errors.ts'
+import type { TopicContract } from '../message/contract.ts'
+import type { Message } from '../message/message.ts'
+import { parsePattern } from '../message/topic.ts'
+import type { Core } from './core.ts'
+import { Member } from './delivery.ts'
+import type { Handler, Middleware } from './handler.ts'
+import { Inbox } from './inbox.ts'
+import { checkWater, QUEUE_RULES, type QueueOptions } from './options.ts'
+import { Queue } from './queue.ts'
+import type { Entry } from './router.ts'
+
+export interface SubscribeOptions extends QueueOptions {
+  /** A name for statistics, reports and errors. Default: the handler's name, else the pattern. */
+  readonly name?: string
+  /** Members of one group share the work: each message goes to exactly one of them. */
+  readonly group?: string
+  /**
+   * Most messages handled at once. Default: one at a time in each session, sessions in parallel, and messages without a session one
+   * after another. A number bounds all of them together; the order inside a session holds with any number.
+   */
+  readonly concurrency?: number
+  /** Only messages of this session. */
+  readonly session?: string
+  /** Only messages from this agent. */
+  readonly from?: string
+  /** Only messages for which it is true; looked at before delivery. */
+  readonly filter?: (message: Message) => boolean
+  /** 0 to 100, default 50: subscribers of a lower rank are done with a message before those of a higher one begin. */
+  readonly rank?: number
+  /** Looks on: does not count as somebody who could answer a request. */
+  readonly observer?: boolean
+  /** Milliseconds the handler may run. Default: the bus's `handlerTimeoutMs`. */
+  readonly handlerTimeoutMs?: number
+  /** Around this handler, inside the bus's own middleware; the first is the outermost. */
+  readonly middleware?: readonly Middleware[]
+}
+
+export const SUBSCRIBE_RULES: Readonly<Record<string, Rule>> = {
+  ...QUEUE_RULES,
+  name: aText,
+  group: aText,
+  concurrency: whole(1),
+  session: aText,
+  from: aText,
+  filter: aFunction,
+  rank: whole(0, 100),
+  observer: aFlag,
+  handlerTimeoutMs: milliseconds(1),
+  middleware: { allowed: 'a list of functions', ok: (value) => Array.isArray(value) && value.every((one) => typeof one === 'function') },
+}
+
+/** Figures of one subscription, agent or group member; queue figures are those of the whole group. */
+export interface SubscriptionFigures {
+  readonly id: string
+  readonly name: string
+  readonly pattern: string
+  readonly group: string | undefined
+  readonly waiting: number
+  readonly running: number
+  readonly limit: number
+  readonly percent: number
+  readonly full: boolean
+  readonly filled: boolean
+  readonly enqueued: number
+  readonly dequeued: number
+  readonly dropped: number
+  readonly rejected: number
+  readonly maxSize: number
+  readonly highWaterHits: number
+  /** Wall-clock milliseconds. */
+  readonly lastHighWater: number | undefined
+  readonly handled: Readonly<Record<'critical' | 'high' | 'normal' | 'low' | 'background', number>>
+  readonly lastHandled: number | undefined
+}
+
+/** A live subscription. Ends by `unsubscribe`, `drain`, disposal, or with its bus or session. */
+export interface Subscription extends AsyncDisposable {
+  readonly id: string
+  readonly name: string
+  /** The patterns as text, joined by a comma. */
+  readonly pattern: string
+  readonly active: boolean
+  stats(): SubscriptionFigures
+  /** Ends at once: what waits is dropped with reason "unregistered". False when it had ended already. */
+  unsubscribe(): boolean
+  /** Takes nothing new, finishes what waits and runs, then ends. */
+  drain(): Promise<void>
+}
+
+/** What subscribing takes: a pattern, a typed topic, or several patterns. */
+export type PatternOf<T> = string | TopicContract<T> | readonly string[]
+
+/** How an entry is bound besides the user's options. */
+export interface Binding {
+  /** The agent that subscribes: it does not get its own messages. */
+  readonly owner?: string | undefined
+  readonly ended: (subscription: LiveSubscription) => void
+}
+
+/** The handler inside the bus's and its own middleware; the first added is the outermost. */
+export function wrapHandler(handler: Handler, outer: readonly Middleware[], inner: readonly Middleware[]): Handler {
+  const wrap = (next: Handler, middleware: Middleware): Handler => {
+    const wrapped = middleware(next)
+    if (typeof wrapped === 'function') return wrapped
+    throw new BusError('INVALID_OPTION', 'middleware must return a handler', { details: { field: 'middleware', allowed: 'a function' } })
+  }
+  return [...outer, ...inner].reduceRight(wrap, handler)
+}
+
+/** Checks the options of one queue against the defaults of the bus. */
+export function queueOptions(owner: string, core: Core, options: QueueOptions): Required<QueueOptions> {
+  const of = core.options
+  const chosen = {
+    limit: options.limit ?? of.limit,
+    overflow: options.overflow ?? of.overflow,
+    waitMs: options.waitMs ?? of.waitMs,
+    highWater: options.highWater ?? of.highWater,
+    lowWater: options.lowWater ?? of.lowWater,
+  }
+  checkWater(owner, chosen.highWater, chosen.lowWater)
+  return chosen
+}
+
+/** A subscription inside the bus: entries in the router, and a handler among the members of a queue. */
+export class LiveSubscription implements Subscription {
+  readonly id: string
+  readonly name: string
+  readonly pattern: string
+  readonly core: Core
+  readonly queue: Queue
+  readonly member: Member | undefined
+  readonly entries: readonly Entry[]
+  readonly middleware: readonly Middleware[]
+  readonly #binding: Binding
+  readonly #group: string | undefined
+  active = true
+
+  constructor(core: Core, what: PatternOf<never>, handler: Handler | undefined, options: SubscribeOptions, binding: Binding, queue: Queue) {
+    const patterns = patternsOf(what)
+    this.core = core
+    this.id = core.nextId()
+    this.queue = queue
+    this.pattern = patterns.join(',')
+    this.name = options.name ?? queue.name
+    this.#binding = binding
+    this.#group = options.group
+    this.middleware = options.middleware ?? []
+    this.entries = patterns.map((pattern) => ({
+      queue,
+      pattern: parsePattern(pattern),
+      order: core.order++,
+      session: options.session,
+      from: options.from,
+      notFrom: binding.owner,
+      filter: options.filter,
+      rank: options.rank ?? 50,
+      group: options.group,
+      observer: options.observer ?? false,
+    }))
+    this.member =
+      handler === undefined
+        ? undefined
+        : new Member(this.name, handler, options.concurrency ?? 0, options.handlerTimeoutMs ?? core.options.handlerTimeoutMs, binding.owner)
+    this.rewrap()
+    if (this.member !== undefined) queue.join(this.member)
+  }
+
+  /** Puts the bus's present middleware around the handler. */
+  rewrap(): void {
+    if (this.member !== undefined) this.member.handler = wrapHandler(this.member.plain, this.core.middleware, this.middleware)
+  }
+
+  stats(): SubscriptionFigures {
+    return { id: this.id, name: this.name, pattern: this.pattern, group: this.#group, ...queueFigures(this.queue) }
+  }
+
+  unsubscribe(): boolean {
+    if (!this.active) return false
+    this.active = false
+    this.#binding.ended(this)
+    return true
+  }
+
+  async drain(): Promise<void> {
+    if (!this.active) return
+    for (const entry of this.entries) this.core.router.remove(entry)
+    await drained(this.queue, this.core)
+    this.unsubscribe()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain()
+  }
+}
+
+/** Resolves when nothing waits or runs in the queue. */
+export async function drained(queue: Queue, core: Core): Promise<void> {
+  while ((queue.size > 0 || queue.running > 0) && !queue.closed && core.state !== 'closed') {
+    await new Promise<void>((resolve) => void core.env.after(1, resolve))
+  }
+}
+
+/** The patterns of whatever a subscription was asked with; each checked when it is parsed. */
+export function patternsOf(what: PatternOf<never>): readonly string[] {
+  const patterns = typeof what === 'string' ? [what] : Array.isArray(what) ? (what as readonly string[]) : [(what as TopicContract).topic]
+  checkOption('subscribe', 'pattern', patterns.length, { allowed: 'at least one pattern', ok: (count) => count !== 0 })
+  return [...new Set(patterns)]
+}
+
+export function checkSubscribe(verb: string, handler: unknown, options: SubscribeOptions): void {
+  checkOption(verb, 'handler', handler, aFunction)
+  checkOptions(verb, options, SUBSCRIBE_RULES)
+}
+
+export function newQueue(core: Core, name: string, options: QueueOptions): Queue {
+  return new Queue(core, name, queueOptions(name, core, options), core.options.overtaking)
+}
+
+/** An inbox that is read by hand. */
+export function inboxOf(subscription: LiveSubscription): Inbox {
+  return new Inbox(subscription.core, subscription.queue, subscription.name)
+}
+
+function queueFigures(queue: Queue): Omit<SubscriptionFigures, 'id' | 'name' | 'pattern' | 'group'> {
+  const { room, size, running, enqueued, dequeued, dropped, maxSize } = queue
+  const [critical = 0, high = 0, normal = 0, low = 0, background = 0] = queue.handledByLane ?? []
+  const wall = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : queue.host.clock.wallMs(ms))
+  return {
+    waiting: size,
+    running,
+    limit: room.limit,
+    percent: room.limit === Number.POSITIVE_INFINITY ? 0 : (size / room.limit) * 100,
+    full: size >= room.limit,
+    filled: room.filled,
+    enqueued,
+    dequeued,
+    dropped,
+    rejected: room.rejected,
+    maxSize,
+    highWaterHits: room.highWaterHits,
+    lastHighWater: wall(room.lastHighWaterMs),
+    handled: { critical, high, normal, low, background },
+    lastHandled: wall(queue.lastHandledMs),
+  }
+}

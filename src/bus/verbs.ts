@@ -1,0 +1,222 @@
+import { checkOption, milliseconds } from '../kit/check.ts'
+import { BusError } from '../kit/errors.ts'
+import { agentTopic } from '../message/address.ts'
+import { validate } from '../message/contract.ts'
+import { Envelope, type Message } from '../message/message.ts'
+import type { Core } from './core.ts'
+import type { Ack } from './handler.ts'
+import { checkNames, type Origin } from './maker.ts'
+import { BROADCAST_RULES, PUBLISH_RULES, REQUEST_MANY_RULES, REQUEST_RULES, REQUEST_STREAM_RULES } from './options.ts'
+import type {
+  BroadcastOptions,
+  Capable,
+  Publisher,
+  PublishOptions,
+  ReplyStream,
+  RequestManyOptions,
+  RequestOptions,
+  RequestStreamOptions,
+  SendOptions,
+  TopicOf,
+} from './publisher.ts'
+import type { Queue } from './queue.ts'
+import { wouldDeadlock } from './reentry.ts'
+import { type Pending, SingleRequest } from './request.ts'
+import { ManyRequest } from './request-many.ts'
+import type { Sender } from './sender.ts'
+import { ReplyStreamView, StreamRequest } from './stream-reply.ts'
+
+const msRule = milliseconds(1)
+
+/** The sending verbs as seen from one origin: the root bus, a handler, an agent or a session. */
+export class Verbs implements Publisher {
+  readonly core: Core
+  readonly sender: Sender
+  readonly origin: Origin | undefined
+
+  constructor(core: Core, sender: Sender, origin: Origin | undefined) {
+    this.core = core
+    this.sender = sender
+    this.origin = origin
+  }
+
+  publish<T>(topic: TopicOf<T>, data: T, options?: PublishOptions): Promise<Ack> {
+    if (options !== undefined) {
+      const fault = faultOf('publish', options, PUBLISH_RULES)
+      if (fault !== undefined) return Promise.reject(fault)
+    }
+    return this.sender.publish(topic, data, options, this.origin)
+  }
+
+  async send(agent: string | readonly string[], data: unknown, options?: SendOptions): Promise<Ack> {
+    checkNames('send', options, PUBLISH_RULES)
+    return this.sender.send(typeof agent === 'string' ? [agent] : agent, data, options, this.origin)
+  }
+
+  async broadcast(data: unknown, options?: BroadcastOptions): Promise<Ack> {
+    checkNames('broadcast', options, BROADCAST_RULES)
+    return this.sender.broadcast(data, options, this.origin)
+  }
+
+  request<R = unknown, T = unknown>(topic: TopicOf<T> | Capable, data: T, options?: RequestOptions): Promise<Message<R>> {
+    const timeoutMs = options?.timeoutMs ?? this.core.options.requestTimeoutMs
+    const pending = new SingleRequest(this.core.requests, this.origin?.delivery)
+    pending.timeoutMs = timeoutMs
+    const promise = pending.promise() as Promise<Message<R>>
+    try {
+      if (options !== undefined) {
+        checkNames('request', options, REQUEST_RULES)
+        checkOption('request', 'timeoutMs', timeoutMs, msRule)
+        pending.unlisten = listen(options.signal, pending)
+      }
+      this.#ask(pending, topic, data, options, timeoutMs)
+    } catch (error) {
+      pending.fail(error as BusError)
+    }
+    return promise
+  }
+
+  async requestAll<R = unknown>(
+    requests: readonly (readonly [topic: string, data: unknown])[],
+    options?: RequestOptions,
+  ): Promise<Message<R>[]> {
+    return Promise.all(requests.map(([topic, data]) => this.request<R>(topic, data, options)))
+  }
+
+  requestMany<R = unknown, T = unknown>(
+    topic: TopicOf<T>,
+    data: T,
+    options: RequestManyOptions = {},
+  ): AsyncIterableIterator<Message<R>> {
+    const { requests } = this.core
+    const pending = new ManyRequest(requests, this.origin?.delivery, options)
+    try {
+      checkNames('requestMany', options, REQUEST_MANY_RULES)
+      for (const [field, rule] of Object.entries(REQUEST_MANY_RULES)) {
+        const value = (options as Record<string, unknown>)[field]
+        if (value !== undefined) checkOption('requestMany', field, value, rule)
+      }
+      pending.unlisten = listen(options.signal, pending)
+      this.#ask(pending, topic, data, options, options.maxWaitMs ?? this.core.options.requestTimeoutMs)
+    } catch (error) {
+      pending.fail(error as BusError)
+    }
+    return pending as AsyncIterableIterator<Message<R>>
+  }
+
+  requestStream<R = unknown, T = unknown>(
+    topic: TopicOf<T> | Capable,
+    data: T,
+    options: RequestStreamOptions = {},
+  ): ReplyStream<R> {
+    const { requests, streams } = this.core
+    const stallMs = options.stallMs ?? 30_000
+    const pending = new StreamRequest(requests, this.origin?.delivery, {
+      ...streams.setup,
+      id: this.core.nextId(),
+      stallMs: typeof stallMs === 'number' ? stallMs : 30_000,
+    })
+    try {
+      checkNames('requestStream', options, REQUEST_STREAM_RULES)
+      checkOption('requestStream', 'stallMs', stallMs, msRule)
+      pending.unlisten = listen(options.signal, pending)
+      this.#ask(pending, topic, data, options, Number.POSITIVE_INFINITY)
+    } catch (error) {
+      pending.fail(error as BusError)
+    }
+    return new ReplyStreamView<R>(pending.buffer as never)
+  }
+
+  /** Sends the message of an open request. Throws what refuses it. */
+  #ask(pending: Pending, target: TopicOf<unknown> | Capable, data: unknown, options: PublishOptions | undefined, timeoutMs: number): void {
+    const { core, sender, origin } = this
+    core.counters.requests++
+    if (core.state !== 'running' && !(core.state === 'draining' && origin?.delivery !== undefined)) {
+      const code = core.state === 'closed' ? 'BUS_CLOSED' : 'NOT_RUNNING'
+      throw new BusError(code, `bus "${core.options.name}" is ${core.state}; it takes no requests now`, {
+        details: { state: core.state },
+      })
+    }
+    const topic = typeof target === 'object' && 'capability' in target ? this.#capable(target) : target
+    const route = sender.route(topic)
+    const contract = typeof topic === 'string' ? route.contract : topic
+    const checked = contract === undefined ? data : validate(contract, data)
+    if (checked instanceof Promise && contract !== undefined) {
+      checked.then(
+        (late) => this.#askRoute(pending, route.topic, late, options, timeoutMs),
+        (error: unknown) => pending.fail(error as BusError),
+      )
+    } else this.#askRoute(pending, route.topic, checked, options, timeoutMs)
+  }
+
+  #askRoute(pending: Pending, topic: string, data: unknown, options: PublishOptions | undefined, timeoutMs: number): void {
+    if (pending.over) return
+    const { core, sender, origin } = this
+    try {
+      const route = core.router.route(topic)
+      const message = core.maker.make(topic, data, options, origin)
+      const nowMs = Envelope.publishedMs(message)
+      const dueMs = nowMs + timeoutMs
+      // The message lives as long as somebody waits for its answer.
+      if (dueMs < Envelope.deadlineMs(message)) Envelope.setDeadline(message, dueMs)
+      core.requests.open(pending, message, dueMs, nowMs)
+      const someone = route.plain === undefined ? core.router.select(route, message).some((one) => !one.observer) : route.responders > 0
+      if (!someone) throw new BusError('NO_RESPONDERS', `nobody listens on "${topic}"`, { details: { topic } })
+      if (origin?.delivery !== undefined && this.#breaksCycle(pending, route.plain ?? [], message)) return
+      const delivered = sender.deliver(route, message, pending)
+      for (const { error } of delivered.refused) pending.refused(error)
+      pending.arm(delivered.accepted + delivered.refused.length)
+      for (const { outcome } of delivered.waits ?? []) {
+        void outcome.then((error) => {
+          if (error !== undefined) pending.refused(error)
+        })
+      }
+    } catch (error) {
+      pending.fail(error as BusError)
+    }
+  }
+
+  /** A request that came back to a waiting handler is answered at once, or refused. */
+  #breaksCycle(pending: Pending, queues: readonly Queue[], message: Envelope): boolean {
+    const frame = this.origin?.delivery
+    const [queue] = queues
+    if (frame === undefined || queue === undefined || queues.length !== 1) return false
+    const targets = (one: Message): readonly Queue[] => this.core.router.route(one.topic).plain ?? []
+    if (!wouldDeadlock(queue, message, frame, targets)) return false
+    if (this.core.options.onCycle === 'refuse') {
+      throw new BusError('REQUEST_CYCLE', `the request to "${message.topic}" came back to a handler that waits for it`, {
+        details: { topic: message.topic, name: queue.name },
+      })
+    }
+    this.sender.urge(queue, message, pending)
+    pending.arm(1)
+    return true
+  }
+
+  #capable(target: Capable): string {
+    return agentTopic(this.core.agents.choose(target.capability).name)
+  }
+}
+
+function faultOf(verb: string, options: object, rules: Readonly<Record<string, unknown>>): unknown {
+  try {
+    checkNames(verb, options, rules)
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+/** Gives the request up when the caller's signal is aborted; returns how to take the listener off. */
+function listen(signal: AbortSignal | undefined, pending: Pending): (() => void) | undefined {
+  if (signal === undefined) return undefined
+  const onAbort = (): void => {
+    pending.fail(new BusError('CANCELLED', 'the request was given up by its caller', { cause: signal.reason }))
+  }
+  if (signal.aborted) {
+    queueMicrotask(onAbort)
+    return undefined
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  return () => signal.removeEventListener('abort', onAbort)
+}

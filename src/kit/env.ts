@@ -1,0 +1,43 @@
+import { setImmediate as systemImmediate, setTimeout as systemTimeout } from 'node:timers'
+
+/** A timer that was armed by {@link Env.after}. */
+export interface Timer {
+  cancel(): void
+}
+
+/**
+ * Everything the core takes from the outside world. The one place where clock, randomness and scheduling enter, so that the
+ * same code runs under a simulated clock (`swarmbus/testing`).
+ */
+export interface Env {
+  /** Wall clock, milliseconds since 1970. For display and for times that leave the process; no safety depends on it. */
+  wallMs(): number
+  /** Monotonic clock in milliseconds with fractions. Never goes back. */
+  monotonicMs(): number
+  /** A number in [0, 1). */
+  random(): number
+  /** Calls `run` once after at least `delayMs`. */
+  after(delayMs: number, run: () => void): Timer
+  /** Calls `run` after the current code, before timers and I/O. */
+  soon(run: () => void): void
+  /** Calls `run` in the next turn of the event loop, after pending I/O. */
+  nextTurn(run: () => void): void
+}
+
+/** The real clock, random numbers and scheduler of this process. */
+export function systemEnv(): Env {
+  return {
+    wallMs: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    random: () => Math.random(),
+    after(delayMs, run) {
+      // Node takes a longer delay for 1 ms: callers re-arm, so an early wake is harmless.
+      const timer = systemTimeout(run, Math.min(delayMs, 2_147_483_647))
+      return { cancel: () => clearTimeout(timer) }
+    },
+    soon: queueMicrotask,
+    nextTurn(run) {
+      systemImmediate(run)
+    },
+  }
+}

@@ -1,0 +1,37 @@
+import { BusError } from '../kit/errors.ts'
+
+/** Labels beside the data: `traceparent`, tenant, labels of the user. Values are texts. */
+export type Headers = Readonly<Record<string, string>>
+
+/** Most bytes of all names and values together. */
+export const MAX_HEADER_BYTES = 16_384
+
+export const NO_HEADERS: Headers = Object.freeze(Object.create(null) as Record<string, string>)
+
+const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
+
+/** A frozen copy of headers given by a user. Throws INVALID_MESSAGE for a wrong type, a forbidden name, or more than 16 KiB. */
+export function freezeHeaders(given: Headers): Headers {
+  if (given === NO_HEADERS) return given
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new BusError('INVALID_MESSAGE', '"headers" must be an object of texts', { details: { field: 'headers' } })
+  }
+  const headers = Object.create(null) as Record<string, string>
+  let bytes = 0
+  for (const [name, value] of Object.entries(given)) {
+    if (FORBIDDEN.has(name) || typeof value !== 'string') {
+      throw new BusError('INVALID_MESSAGE', `header "${name}" must be a text under an ordinary name`, {
+        details: { field: `headers.${name}`, allowed: 'a text' },
+      })
+    }
+    bytes += name.length + value.length
+    headers[name] = value
+  }
+  if (bytes > MAX_HEADER_BYTES) {
+    throw new BusError('INVALID_MESSAGE', `headers have ${bytes} bytes; at most ${MAX_HEADER_BYTES} are allowed`, {
+      details: { field: 'headers', bytes, allowed: MAX_HEADER_BYTES },
+    })
+  }
+  return Object.freeze(headers)
+}
+

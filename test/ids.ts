@@ -1,0 +1,20 @@
+/** The ids of the requirements this part promises; each stands in the title of at least one test. */
+export const PROMISED_IDS: readonly string[] = [
+  ...range('Z', '1-25 86'),
+  ...range('ZN', '1-15 33'),
+  ...range('C', '3-10 13 40-42 45 58'),
+  ...range('CN', '12 20 24'),
+  ...range('V', '12-32 50 51'),
+  ...range('VN', '1-9 11-17'),
+  ...range('W', '4-8 13 14 31 34 35 55-58'),
+  ...range('WN', '1 4 6 9-17 20 21'),
+  ...range('L', '8-16 45-51'),
+  ...range('LN', '1 2 7 9 11 12 22'),
+]
+
+function range(area: string, numbers: string): readonly string[] {
+  return numbers.split(' ').flatMap((part) => {
+    const [first = 0, last = first] = part.split('-').map(Number)
+    return Array.from({ length: last - first + 1 }, (_, i) => `${area}${first + i}`)
+  })
+}
