@@ -29,9 +29,11 @@ export function runChild(command, args, { cwd, env, capture = false, shell = fal
       child.kill(signal)
     }
     process.on('SIGINT', forward).on('SIGTERM', forward)
+    const orphan = watchParent(() => forward('SIGTERM'))
     /** @param {number} code */
     const end = (code) => {
       process.off('SIGINT', forward).off('SIGTERM', forward)
+      clearInterval(orphan)
       resolve({ code, output, interrupted })
     }
     child.on('error', (error) => {
@@ -40,4 +42,21 @@ export function runChild(command, args, { cwd, env, capture = false, shell = fal
     })
     child.on('close', (code, signal) => end(code ?? 128 + (signal ? constants.signals[signal] : 0)))
   })
+}
+
+/**
+ * Calls `onGone` once when the parent ends first. npm runs a script in a shell, and passes SIGTERM only to that shell, which
+ * dies of it without telling anybody.
+ * @param {() => void} onGone
+ * @returns {NodeJS.Timeout | undefined} undefined when npm is not the caller: others may leave on purpose
+ */
+function watchParent(onGone) {
+  if (process.env.npm_lifecycle_event === undefined) return undefined
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    onGone()
+  }, 200)
+  return timer
 }

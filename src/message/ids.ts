@@ -13,15 +13,15 @@ function hex(env: Env, digits: number): string {
 }
 
 /**
- * Makes ids in the UUIDv7 form of RFC 9562: 48 bits of milliseconds, a 24-bit counter in the bits that sort next (method 1 of
- * section 6.2), and 50 random bits drawn anew each millisecond. Strictly ascending per maker, also when the clock is set back.
+ * Makes ids in the UUIDv7 form of RFC 9562: 48 bits of milliseconds, 12 bits of counter, 50 random bits drawn anew for each value of
+ * that counter, and 12 more bits of counter at the end (methods 1 and 2 of section 6.2). Strictly ascending per maker, also when the
+ * clock is set back.
  */
 export class IdMaker {
   readonly #env: Env
   #ms = -1
   #count = 0
   #head = ''
-  #tail = ''
 
   constructor(env: Env) {
     this.#env = env
@@ -30,22 +30,27 @@ export class IdMaker {
   /** The next id for a wall-clock time in milliseconds. */
   next(wallMs: number): MessageId {
     if (wallMs > this.#ms) this.#begin(wallMs)
-    else if (this.#count > 0xff_ffff) this.#begin(this.#ms + 1)
-    const count = this.#count++
-    if ((count & 0xfff) === 0) this.#turn(count >>> 12)
-    return (this.#head + LOW[count & 0xfff] + this.#tail) as MessageId
+    const low = this.#count++ & 0xfff
+    if (low === 0) this.#turn()
+    return (this.#head + LOW[low]) as MessageId
   }
 
   #begin(ms: number): void {
     this.#ms = ms
     this.#count = 0
-    this.#tail = `-${hex(this.#env, 12)}`
   }
 
-  #turn(high: number): void {
+  #turn(): void {
+    // 2²⁴ ids in one millisecond: go on in the next one, which the clock has not reached yet.
+    if (this.#count > 0x100_0000) {
+      this.#begin(this.#ms + 1)
+      this.#count = 1
+    }
     const time = this.#ms.toString(16).padStart(12, '0')
+    const random = hex(this.#env, 12)
     const variant = (8 + Math.floor(this.#env.random() * 4)).toString(16)
-    this.#head = `${time.slice(0, 8)}-${time.slice(8)}-7${LOW[high]}-${variant}`
+    const high = LOW[(this.#count - 1) >>> 12]
+    this.#head = `${time.slice(0, 8)}-${time.slice(8)}-7${high}-${variant}${random.slice(0, 3)}-${random.slice(3)}`
   }
 }
 
