@@ -26,6 +26,9 @@ export interface DeliveryHost {
 
 /** Who is told how a delivery ended: the queue it came from, or later the worker that settles kept deliveries. */
 export interface DeliveryOwner {
+  readonly host: DeliveryHost
+  /** The delivery runs on after its handler returned, or may wait for others: count it. */
+  count(delivery: Delivery): void
   settled(delivery: Delivery, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void
 }
 
@@ -70,39 +73,39 @@ export class Member {
   }
 }
 
+/** What most deliveries never need. */
+interface Extra {
+  controller: AbortController | undefined
+  aborted: unknown
+  scope: Publisher | undefined
+  waits: Set<Note> | undefined
+}
+
 /** One handling of one message; handed to the handler as its context. */
 export class Delivery implements Context {
   readonly message: Envelope
   readonly member: Member
+  readonly owner: DeliveryOwner
   readonly startedMs: number
   /** Neighbours in the list of what a queue has running. */
   next: Delivery | undefined = undefined
   previous: Delivery | undefined = undefined
   /** Present while the handler's promise is pending. */
   run: Run | undefined = undefined
-  /** What this handling waits for in turn (nested requests). */
-  waits: Set<Note> | undefined = undefined
+  /** Counted among the running ones: not for a handler that returned at once and asked for nothing. */
+  counted = false
   ended = false
-  readonly #host: DeliveryHost
-  readonly #owner: DeliveryOwner
-  #controller: AbortController | undefined = undefined
-  #aborted: unknown = undefined
-  #scope: Publisher | undefined = undefined
+  #extra: Extra | undefined = undefined
 
-  constructor(host: DeliveryHost, owner: DeliveryOwner, member: Member, message: Envelope, startedMs: number) {
-    this.#host = host
-    this.#owner = owner
-    this.member = member
+  constructor(owner: DeliveryOwner, member: Member, message: Envelope, startedMs: number) {
     this.message = message
+    this.member = member
+    this.owner = owner
     this.startedMs = startedMs
   }
 
   get host(): DeliveryHost {
-    return this.#host
-  }
-
-  get owner(): DeliveryOwner {
-    return this.#owner
+    return this.owner.host
   }
 
   get attempt(): number {
@@ -118,25 +121,36 @@ export class Delivery implements Context {
   }
 
   get bus(): Publisher {
-    this.#scope ??= this.#host.scope(this)
-    return this.#scope
+    const extra = this.#more()
+    if (extra.scope === undefined) {
+      // From here on it may wait for others, who must find it among the running ones.
+      this.owner.count(this)
+      extra.scope = this.host.scope(this)
+    }
+    return extra.scope
   }
 
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted)
+    const extra = this.#more()
+    if (extra.controller === undefined) {
+      extra.controller = new AbortController()
+      if (extra.aborted !== undefined) extra.controller.abort(extra.aborted)
     }
-    return this.#controller.signal
+    return extra.controller.signal
   }
 
   get remainingMs(): number {
     const limitMs = this.run?.limitMs ?? this.startedMs + this.member.timeoutMs
-    return Math.max(0, limitMs - this.#host.clock.readMs())
+    return Math.max(0, limitMs - this.host.clock.readMs())
+  }
+
+  /** What this handling waits for in turn (nested requests). */
+  get waits(): ReadonlySet<Note> | undefined {
+    return this.#extra?.waits
   }
 
   reply(data: unknown, options?: ReplyOptions): boolean {
-    return this.#host.answer(this, data, options)
+    return this.host.answer(this, data, options)
   }
 
   extend(limitMs: number = this.member.timeoutMs): void {
@@ -145,27 +159,35 @@ export class Delivery implements Context {
 
   /** This handling waits for something now; while it does, it takes no room among the running handlers. */
   waitFor(note: Note): void {
-    this.waits ??= new Set()
-    this.waits.add(note)
-    if (this.waits.size === 1 && !this.ended) this.#host.paused()
+    const extra = this.#more()
+    extra.waits ??= new Set()
+    extra.waits.add(note)
+    if (extra.waits.size === 1 && !this.ended) this.host.paused()
   }
 
   stopWaiting(note: Note): void {
-    if (this.waits?.delete(note) && this.waits.size === 0 && !this.ended) this.#host.resumed()
+    const waits = this.#extra?.waits
+    if (waits?.delete(note) && waits.size === 0 && !this.ended) this.host.resumed()
   }
 
   /** Aborts the handler's signal; the first reason stays. */
   abort(reason: unknown): void {
-    if (this.#aborted !== undefined) return
-    this.#aborted = reason
-    this.#controller?.abort(reason)
+    const extra = this.#more()
+    if (extra.aborted !== undefined) return
+    extra.aborted = reason
+    extra.controller?.abort(reason)
   }
 
   end(outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void {
     if (this.ended) return
     this.ended = true
     // The owner counts it as running no more: undo the pause of a handler that did not wait for its own requests.
-    if (this.waits !== undefined && this.waits.size > 0) this.#host.resumed()
-    this.#owner.settled(this, outcome, value, reason, error)
+    if (this.#extra !== undefined && (this.#extra.waits?.size ?? 0) > 0) this.host.resumed()
+    this.owner.settled(this, outcome, value, reason, error)
+  }
+
+  #more(): Extra {
+    this.#extra ??= { controller: undefined, aborted: undefined, scope: undefined, waits: undefined }
+    return this.#extra
   }
 }

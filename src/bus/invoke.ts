@@ -76,31 +76,38 @@ export class Run extends Deadline {
   }
 }
 
-/** Calls the handler of a delivery. Never throws; the delivery's owner is told how it ended, now or later. */
-export function invoke(delivery: Delivery): void {
+/**
+ * Calls the handler of a delivery. Never throws; the delivery's owner is told how it ended, now or later. A handler that returned at
+ * once with nothing to say is the common case: then nobody is told anything, and the answer is true.
+ */
+export function invoke(delivery: Delivery): boolean {
   let result: unknown
   try {
     result = delivery.member.handler(delivery.message, delivery)
+    if (result === undefined && !delivery.counted) return true
     // Looking at a result can throw too: a revoked Proxy, a `then` that is a trap.
     if (typeof result === 'object' && result !== null) {
       if (typeof (result as PromiseLike<unknown>).then === 'function') {
         awaitResult(delivery, result as PromiseLike<unknown>)
-        return
+        return false
       }
       if (typeof (result as AsyncIterable<unknown>)[Symbol.asyncIterator] === 'function') {
+        delivery.owner.count(delivery)
         awaitResult(delivery, delivery.host.stream(delivery, result as AsyncIterable<unknown>))
-        return
+        return false
       }
     }
   } catch (error) {
     if (delivery.run === undefined) delivery.end('failed', undefined, 'handler-error', error)
     else delivery.run.onFail(error)
-    return
+    return false
   }
   delivery.end('handled', result, undefined, undefined)
+  return false
 }
 
 function awaitResult(delivery: Delivery, result: PromiseLike<unknown>): void {
+  delivery.owner.count(delivery)
   const run = delivery.host.runs.pop() ?? new Run()
   run.begin(delivery)
   // A foreign thenable may call back twice; a native promise never does, and a run serves the next delivery afterwards.

@@ -12,6 +12,8 @@ export class Lanes<T> {
   /** How often each lane's head was passed by higher ones since the lane was served last. */
   readonly #passed = [0, 0, 0, 0, 0]
   readonly #bound: number
+  /** Several lanes hold something, or did: there are counts of passing. */
+  #contested = false
   #mask = 0
   #size = 0
 
@@ -54,6 +56,7 @@ export class Lanes<T> {
     if (mask === 0) return undefined
     const highest = 31 - Math.clz32(mask & -mask)
     if ((mask & (mask - 1)) === 0) return this.takeFrom(highest)
+    this.#contested = true
     const lane = this.#dueLane(highest)
     for (let lower = lane + 1; lower < LANE_COUNT; lower++) if (mask & (1 << lower)) this.#passed[lower]!++
     return this.takeFrom(lane)
@@ -64,7 +67,7 @@ export class Lanes<T> {
     const ring = this.#rings[lane]
     if (ring === undefined || ring.size === 0) return undefined
     const value = ring.shift()
-    this.#passed[lane] = 0
+    if (this.#contested) this.#served(lane)
     this.#size--
     if (ring.size === 0) this.#mask &= ~(1 << lane)
     return value
@@ -109,6 +112,13 @@ export class Lanes<T> {
 
   *[Symbol.iterator](): IterableIterator<T> {
     for (const ring of this.#rings) if (ring !== undefined) yield* ring
+  }
+
+  #served(lane: number): void {
+    this.#passed[lane] = 0
+    if (this.#size > 1) return
+    this.#passed.fill(0)
+    this.#contested = false
   }
 
   /** The lane passed most often, if any has reached the bound; else the highest. */

@@ -72,8 +72,8 @@ export class Queue implements DeliveryOwner, RoomOwner {
   dequeued = 0
   dropped = 0
   maxSize = 0
-  /** Handled messages by lane; made at the first one. */
-  handledByLane: number[] | undefined = undefined
+  /** Handled messages by lane. */
+  readonly handledByLane = [0, 0, 0, 0, 0]
   lastHandledMs: number | undefined = undefined
   /** Monotonic milliseconds of the last progress: a message came into an empty queue, or one was settled. */
   progressMs: number
@@ -237,22 +237,29 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.host.pressure(this, filled, size)
   }
 
+  count(delivery: Delivery): void {
+    if (delivery.counted) return
+    delivery.counted = true
+    const { message, member } = delivery
+    this.#link(delivery)
+    this.#running++
+    member.running++
+    if (message.session === undefined) member.loose++
+    else this.#lines?.started(message.session)
+    this.host.started()
+  }
+
   settled(delivery: Delivery, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void {
     const { message, member } = delivery
-    this.#unlink(delivery)
-    this.#running--
-    member.running--
-    if (message.session === undefined) member.loose--
-    this.#lines?.ended(message.session)
-    this.host.ended()
-    const nowMs = this.host.clock.nowMs()
-    this.progressMs = nowMs
-    this.lastHandledMs = nowMs
-    if (outcome === 'handled') {
-      this.handledByLane ??= [0, 0, 0, 0, 0]
-      this.handledByLane[LANE_OF[message.priority]]!++
+    if (delivery.counted) {
+      this.#unlink(delivery)
+      this.#running--
+      member.running--
+      if (message.session === undefined) member.loose--
+      this.#lines?.ended(message.session)
+      this.host.ended()
     }
-    ;(Envelope.accountOf(message) as Account).channel.handling.record(nowMs - delivery.startedMs)
+    this.#noteEnd(delivery, outcome === 'handled')
     this.host.settle(this, message, outcome, value, reason, error, delivery)
     if (!this.#dispatching && !this.scheduled && this.size > 0) this.host.resume(this)
   }
@@ -351,16 +358,26 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.dequeued++
     const member = this.#choose(message.session !== undefined)
     const own = Envelope.isLoose(message) ? Envelope.ownCopy(message) : message
-    const delivery = new Delivery(this.host, this, member, own, nowMs)
-    this.#link(delivery)
-    this.#running++
-    member.running++
-    if (message.session === undefined) member.loose++
-    this.#lines?.started(message.session)
-    this.host.started()
+    const delivery = new Delivery(this, member, own, nowMs)
     const note = Envelope.noteOf(message) as Note | undefined
     if (note !== undefined) note.started(delivery)
-    invoke(delivery)
+    if (!invoke(delivery)) return
+    // Handled at once without a word: nobody waits, nothing was counted as running.
+    delivery.ended = true
+    this.#lines?.skipped(message.session)
+    this.#noteEnd(delivery, true)
+    this.host.settle(this, message, 'handled', undefined, undefined, undefined, delivery)
+  }
+
+  #noteEnd(delivery: Delivery, handled: boolean): void {
+    const nowMs = this.host.clock.nowMs()
+    this.progressMs = nowMs
+    const { message } = delivery
+    ;(Envelope.accountOf(message) as Account).channel.handling.record(nowMs - delivery.startedMs)
+    if (!handled) return
+    this.lastHandledMs = nowMs
+    const { priority } = message
+    this.handledByLane[priority === 'normal' ? 2 : LANE_OF[priority]]!++
   }
 
   /** Round robin among the members that have room; a message that breaks a cycle goes to any. */
@@ -405,7 +422,6 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.dequeued++
     this.progressMs = nowMs
     this.lastHandledMs = nowMs
-    this.handledByLane ??= [0, 0, 0, 0, 0]
     this.handledByLane[LANE_OF[message.priority]]!++
     this.host.settle(this, message, 'handled', undefined, undefined, undefined, undefined)
     return Envelope.isLoose(message) ? Envelope.ownCopy(message) : message

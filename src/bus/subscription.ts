@@ -225,7 +225,7 @@ export function inboxOf(subscription: LiveSubscription): Inbox {
 
 function queueFigures(queue: Queue): Omit<SubscriptionFigures, 'id' | 'name' | 'pattern' | 'group'> {
   const { room, size, running, enqueued, dequeued, dropped, maxSize } = queue
-  const [critical = 0, high = 0, normal = 0, low = 0, background = 0] = queue.handledByLane ?? []
+  const [critical = 0, high = 0, normal = 0, low = 0, background = 0] = queue.handledByLane
   const wall = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : queue.host.clock.wallMs(ms))
   return {
     waiting: size,
