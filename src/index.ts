@@ -1,23 +1,12 @@
 // The main door, listed by hand: what is not here is not promised.
 
 export type { Ledger } from './bus/account.ts'
+export type { Ack, DeliveryReport, Failure, FailureReason, Outcome, Refusal } from './bus/ack.ts'
 export type { AgentInfo, AgentStatus } from './bus/agents.ts'
 export { EVENTS, type EventName } from './bus/announce.ts'
 export { type Bus, type BusStreams, createBus, type DrainOptions } from './bus/bus.ts'
 export type { Agent, RegisterOptions } from './bus/directory.ts'
-export type {
-  Ack,
-  Context,
-  DeliveryReport,
-  Failure,
-  FailureReason,
-  Handler,
-  HandlerResult,
-  Middleware,
-  Outcome,
-  Refusal,
-  ReplyOptions,
-} from './bus/handler.ts'
+export type { Context, Handler, HandlerResult, Middleware, ReplyOptions } from './bus/handler.ts'
 export type { BusHealth } from './bus/health.ts'
 export type { HistoryEntry } from './bus/history.ts'
 export type { Inbox, ReceiveOptions } from './bus/inbox.ts'

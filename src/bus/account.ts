@@ -1,5 +1,5 @@
 import { Histogram } from '../kit/histogram.ts'
-import type { Outcome } from './handler.ts'
+import type { Outcome } from './ack.ts'
 
 // Hot path: counters are plain fields. An account belongs to one channel and one epoch; `idle()` begins a new epoch.
 

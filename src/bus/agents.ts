@@ -1,5 +1,5 @@
 import { BusError } from '../kit/errors.ts'
-import type { Queue } from './queue.ts'
+import { type HandledByLevel, handledBy, lastHandled, type Queue } from './queue.ts'
 import type { Entry } from './router.ts'
 
 /** What an agent says of itself. */
@@ -17,6 +17,10 @@ export interface AgentInfo {
   readonly running: number
   /** Wall-clock milliseconds; undefined while it is only declared. */
   readonly registeredAt: number | undefined
+  /** Handled messages by level. */
+  readonly handled: HandledByLevel
+  /** Wall-clock milliseconds of the last one. */
+  readonly lastHandled: number | undefined
 }
 
 /** An agent inside the bus. */
@@ -106,5 +110,6 @@ function better(a: AgentRecord, b: AgentRecord): boolean {
 export function agentInfo(record: AgentRecord): AgentInfo {
   const { name, type, capabilities, status, registeredAt, queue } = record
   const held = registeredAt === undefined
-  return { name, type, capabilities, status, held, queued: queue.size, running: queue.running, registeredAt }
+  const [handled, last] = [handledBy(queue), lastHandled(queue)]
+  return { name, type, capabilities, status, held, queued: queue.size, running: queue.running, registeredAt, handled, lastHandled: last }
 }

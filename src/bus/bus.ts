@@ -5,7 +5,8 @@ import { Envelope, type Message } from '../message/message.ts'
 import { type AgentInfo, agentInfo } from './agents.ts'
 import { Core } from './core.ts'
 import { type Agent, Directory, type RegisterOptions } from './directory.ts'
-import type { Failure, Handler, Middleware, ReplyOptions } from './handler.ts'
+import type { Failure } from './ack.ts'
+import type { Handler, Middleware, ReplyOptions } from './handler.ts'
 import { type BusHealth, busHealth } from './health.ts'
 import type { HistoryEntry } from './history.ts'
 import type { Inbox } from './inbox.ts'
@@ -93,6 +94,7 @@ class BusImpl extends Verbs implements Bus {
   readonly #subscriptions: Subscriptions
   readonly #directory: Directory
   readonly #lifecycle: Lifecycle
+  readonly #watches = new Set<StallWatch>()
   readonly streams: BusStreams
 
   constructor(options: BusOptions) {
@@ -194,7 +196,7 @@ class BusImpl extends Verbs implements Bus {
   }
 
   stats(): BusStats {
-    return busStats(this.core, this.#views(), this.#subscriptions.size)
+    return busStats(this.core, this.#views(), this.#subscriptions)
   }
 
   snapshot(): Snapshot {
@@ -210,11 +212,10 @@ class BusImpl extends Verbs implements Bus {
     const watch = new StallWatch(this.core, () => this.#lifecycle.queues(), options)
     this.#watches.add(watch)
     return () => {
-      watch.stop()
+      watch.pause()
       this.#watches.delete(watch)
     }
   }
-  readonly #watches = new Set<StallWatch>()
 
   configure(change: BusOptions): void {
     const { core } = this
@@ -226,20 +227,23 @@ class BusImpl extends Verbs implements Bus {
 
   start(): void {
     this.#lifecycle.start()
+    for (const watch of this.#watches) watch.resume()
   }
 
   async stop(options: DrainOptions = {}): Promise<DrainReport> {
-    return this.#lifecycle.stop(this.#limitMs('stop', options))
+    const report = await this.#lifecycle.stop(this.#limitMs('stop', options))
+    for (const watch of this.#watches) watch.pause()
+    return report
   }
 
   async drain(options: DrainOptions = {}): Promise<DrainReport> {
-    return this.#lifecycle.stop(this.#limitMs('drain', options))
+    return this.stop(options)
   }
 
   async close(options: DrainOptions = {}): Promise<DrainReport> {
     const limitMs = this.#limitMs('close', options)
     const report = await this.#lifecycle.close(limitMs)
-    for (const watch of this.#watches) watch.stop()
+    for (const watch of this.#watches) watch.pause()
     return report
   }
 

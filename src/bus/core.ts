@@ -10,11 +10,11 @@ import { type Cause, Envelope, type Message } from '../message/message.ts'
 import { Accounts } from './account.ts'
 import { Agents } from './agents.ts'
 import { announced, type EventName } from './announce.ts'
-import type { Delivery, Note } from './delivery.ts'
+import type { Delivery, Note, Run } from './delivery.ts'
 import { FailureLog } from './failures.ts'
-import type { Failure, FailureReason, Middleware, Outcome, ReplyOptions } from './handler.ts'
+import type { Failure, FailureReason, Outcome } from './ack.ts'
+import type { Middleware, ReplyOptions } from './handler.ts'
 import { History } from './history.ts'
-import type { Run } from './invoke.ts'
 import { Maker, type Origin } from './maker.ts'
 import type { EffectiveOptions } from './options.ts'
 import type { Publisher } from './publisher.ts'
@@ -52,6 +52,12 @@ export class Core implements QueueHost, RequestHost {
   readonly requests: RequestTable
   readonly streams: Streams
   readonly runs: Run[] = []
+  #young: Run[] = []
+  readonly #watchYoung = (): void => {
+    const young = this.#young
+    this.#young = []
+    for (const run of young) run.watchLong()
+  }
   readonly counters: Counters = { messages: 0, requests: 0, timeouts: 0, overruns: 0, callbackFaults: 0 }
   readonly published: SlidingCount
   readonly failed: SlidingCount
@@ -66,6 +72,7 @@ export class Core implements QueueHost, RequestHost {
   #noteMs = 0
   #handled = 0
   #handledNoted = 0
+  #handledMs = 0
   /** Makes the verbs of a handler; set by `bus.ts`, which knows them. */
   makeScope: (origin: Origin) => Publisher = () => {
     throw new BusError('NOT_RUNNING', 'the bus is being made')
@@ -78,6 +85,7 @@ export class Core implements QueueHost, RequestHost {
     this.wheel = new TimerWheel(env)
     this.startedMs = this.clock.readMs()
     this.#noteMs = this.startedMs
+    this.#handledMs = this.startedMs
     this.router = new Router(this.accounts, contracts, (entry, message, error) => {
       this.failures.add(this.#failure(message, entry.queue.name, 'failed', 'handler-error', error))
     })
@@ -114,6 +122,12 @@ export class Core implements QueueHost, RequestHost {
   ended(): void {
     this.pump.ended()
   }
+  handedOut(count: number): void {
+    this.pump.sinceTurn += count
+  }
+  watch(run: Run): void {
+    if (this.#young.push(run) === 1) this.env.nextTurn(this.#watchYoung)
+  }
   paused(): void {
     this.pump.lend()
   }
@@ -123,21 +137,27 @@ export class Core implements QueueHost, RequestHost {
 
   /** Notes a message that was made: counters, history, announcement. */
   note(message: Envelope): void {
-    this.counters.messages++
-    // The sliding window is written at most once a millisecond.
+    // The sliding window is written at most once a millisecond, for the messages of that millisecond.
     const nowMs = this.clock.lastMs
-    if (nowMs - this.#noteMs >= 1) this.flushRate()
-    this.history.note(message)
+    if (nowMs - this.#noteMs >= 1) {
+      this.flushRate()
+      this.#noteMs = nowMs
+    }
+    this.counters.messages++
+    this.history.note(message, this.maker.bytes)
     const channel = announced['message.published']
     if (channel.hasSubscribers) channel.publish({ bus: this.options.name, message })
   }
 
-  /** Brings the sliding rate up to date. */
+  /** Brings the sliding counts up to date. */
   flushRate(): void {
-    this.#noteMs = this.clock.lastMs
     this.published.add(this.#noteMs, this.counters.messages - this.#noted)
     this.#noted = this.counters.messages
-    this.succeeded.add(this.#noteMs, this.#handled - this.#handledNoted)
+    this.#flushHandled()
+  }
+
+  #flushHandled(): void {
+    this.succeeded.add(this.#handledMs, this.#handled - this.#handledNoted)
     this.#handledNoted = this.#handled
   }
 
@@ -154,6 +174,11 @@ export class Core implements QueueHost, RequestHost {
     if (note !== undefined) note.settled(queue.name, outcome, value, reason, error)
     else if (value !== undefined && message.replyTo !== undefined) this.#answerByTopic(message, value, delivery?.agent)
     if (outcome === 'handled') {
+      const nowMs = this.clock.lastMs
+      if (nowMs - this.#handledMs >= 100) {
+        this.#flushHandled()
+        this.#handledMs = nowMs
+      }
       this.#handled++
       const channel = announced['message.handled']
       if (channel.hasSubscribers) {
@@ -278,6 +303,8 @@ export class Core implements QueueHost, RequestHost {
 
   /** The requester is not in this table: its answer travels as a message on the topic it named. */
   #answerByTopic(message: Envelope, value: unknown, from: string | undefined): boolean {
+    // A request that was handed on with its reply topic: the answer belongs to the first requester.
+    if (this.requests.owns(message.replyTo as string)) return this.requests.answer(message, value, from, undefined)
     try {
       const answer = this.makeAnswer(message, value, from, undefined)
       this.publishAnswer(answer)

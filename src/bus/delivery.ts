@@ -1,8 +1,10 @@
 import type { Clock } from '../kit/clock.ts'
-import type { TimerWheel } from '../kit/timer-wheel.ts'
-import type { Envelope } from '../message/message.ts'
-import type { Context, FailureReason, Handler, Outcome, ReplyOptions } from './handler.ts'
-import type { Run } from './invoke.ts'
+import { BusError } from '../kit/errors.ts'
+import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
+import { Envelope } from '../message/message.ts'
+import type { FailureReason, Outcome } from './ack.ts'
+import type { Context, ReplyOptions } from './handler.ts'
+import type { Member } from './member.ts'
 import type { Publisher } from './publisher.ts'
 
 // Hot path: one of these per handled message; everything rarely used is made on demand.
@@ -13,6 +15,8 @@ export interface DeliveryHost {
   readonly wheel: TimerWheel
   /** Finished runs, to be used again. */
   readonly runs: Run[]
+  /** Calls `watchLong` in the next turn of the event loop. */
+  watch(run: Run): void
   /** Verbs that carry causation from the delivery. */
   scope(delivery: Delivery): Publisher
   answer(delivery: Delivery, data: unknown, options: ReplyOptions | undefined): boolean
@@ -27,8 +31,8 @@ export interface DeliveryHost {
 /** Who is told how a delivery ended: the queue it came from, or later the worker that settles kept deliveries. */
 export interface DeliveryOwner {
   readonly host: DeliveryHost
-  /** The delivery runs on after its handler returned, or may wait for others: count it. */
-  count(delivery: Delivery): void
+  /** The delivery runs on after its handler returned, or may wait for others: count it, give it a run. */
+  count(delivery: Delivery): Run
   settled(delivery: Delivery, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void
 }
 
@@ -42,35 +46,6 @@ export interface Note {
   started(delivery: Delivery): void
   /** One recipient is done with the message. */
   settled(name: string, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void
-}
-
-/** A handler with its room. */
-export class Member {
-  readonly name: string
-  readonly plain: Handler
-  /** The handler inside its middleware. */
-  handler: Handler
-  /** Most at once; 0 for the default: one for each session, and one for all messages without a session. */
-  readonly concurrency: number
-  readonly timeoutMs: number
-  /** The agent that handles; what its handler publishes comes from it. */
-  readonly agent: string | undefined
-  running = 0
-  /** Running messages without a session. */
-  loose = 0
-
-  constructor(name: string, handler: Handler, concurrency: number, timeoutMs: number, agent?: string) {
-    this.name = name
-    this.agent = agent
-    this.plain = handler
-    this.handler = handler
-    this.concurrency = concurrency
-    this.timeoutMs = timeoutMs
-  }
-
-  hasRoom(inSession: boolean): boolean {
-    return this.concurrency === 0 ? inSession || this.loose === 0 : this.running < this.concurrency
-  }
 }
 
 /** What most deliveries never need. */
@@ -87,13 +62,8 @@ export class Delivery implements Context {
   readonly member: Member
   readonly owner: DeliveryOwner
   readonly startedMs: number
-  /** Neighbours in the list of what a queue has running. */
-  next: Delivery | undefined = undefined
-  previous: Delivery | undefined = undefined
-  /** Present while the handler's promise is pending. */
+  /** Present while it is counted among the running ones: not for a handler that returns at once and asks for nothing. */
   run: Run | undefined = undefined
-  /** Counted among the running ones: not for a handler that returned at once and asked for nothing. */
-  counted = false
   ended = false
   #extra: Extra | undefined = undefined
 
@@ -140,7 +110,7 @@ export class Delivery implements Context {
   }
 
   get remainingMs(): number {
-    const limitMs = this.run?.limitMs ?? this.startedMs + this.member.timeoutMs
+    const limitMs = this.run?.isWaiting ? this.run.limitMs : this.startedMs + this.member.timeoutMs
     return Math.max(0, limitMs - this.host.clock.readMs())
   }
 
@@ -189,5 +159,88 @@ export class Delivery implements Context {
   #more(): Extra {
     this.#extra ??= { controller: undefined, aborted: undefined, scope: undefined, waits: undefined }
     return this.#extra
+  }
+}
+
+const MOST_SPARE_RUNS = 1_024
+
+/**
+ * A running handler: its place in the queue's list, its time limit, the two callbacks for its promise. Runs are used again, so that
+ * waiting for a promise makes no closures; one that overran its limit is left behind, because its promise may still call it.
+ */
+export class Run extends Deadline {
+  delivery: Delivery | undefined = undefined
+  next: Run | undefined = undefined
+  previous: Run | undefined = undefined
+  /** Monotonic milliseconds at which the handler has used up its time. */
+  limitMs = 0
+  /** The handler's promise is pending. */
+  isWaiting = false
+  /** Will be looked at in the next turn of the event loop: most handlers have ended by then and need no deadline. */
+  #isYoung = false
+  readonly onDone = (value: unknown): void => {
+    this.isWaiting = false
+    const { delivery } = this
+    if (delivery !== undefined) delivery.end('handled', value, undefined, undefined)
+  }
+  readonly onFail = (error: unknown): void => {
+    this.isWaiting = false
+    const { delivery } = this
+    if (delivery !== undefined) delivery.end('failed', undefined, 'handler-error', error)
+  }
+
+  /** The handler returned a promise: its time runs. */
+  begin(delivery: Delivery): void {
+    this.isWaiting = true
+    this.limitMs = delivery.startedMs + delivery.member.timeoutMs
+    if (this.#isYoung) return
+    this.#isYoung = true
+    delivery.host.watch(this)
+  }
+
+  /** Still running in the next turn: from now on the wheel watches it. */
+  watchLong(): void {
+    this.#isYoung = false
+    const { delivery } = this
+    if (delivery === undefined || !this.isWaiting || this.wheelSlot >= 0) return
+    const deadlineMs = Envelope.deadlineMs(delivery.message)
+    const { wheel, clock } = delivery.host
+    wheel.add(this, this.limitMs < deadlineMs ? this.limitMs : deadlineMs, clock.readMs())
+  }
+
+  extend(limitMs: number): void {
+    const { delivery } = this
+    if (delivery === undefined) return
+    const nowMs = delivery.host.clock.readMs()
+    this.limitMs = nowMs + limitMs
+    delivery.host.wheel.add(this, this.limitMs, nowMs)
+  }
+
+  override onDue(): void {
+    const { delivery } = this
+    if (delivery === undefined) return
+    const { host } = delivery
+    if (this.dueMs < this.limitMs) {
+      // The message's own deadline: its sender has given up, the handler may still finish what it began.
+      delivery.abort(new BusError('MESSAGE_EXPIRED', `the deadline of "${delivery.message.topic}" passed while it was handled`))
+      host.wheel.add(this, this.limitMs, host.clock.readMs())
+      return
+    }
+    const limitMs = this.limitMs - delivery.startedMs
+    const error = new BusError(
+      'HANDLER_TIMEOUT',
+      `handler "${delivery.name}" ran longer than ${Math.round(limitMs)} ms on "${delivery.message.topic}"`,
+      { details: { name: delivery.name, topic: delivery.message.topic, limitMs } },
+    )
+    host.overran(delivery, limitMs)
+    delivery.abort(error)
+    delivery.end('failed', undefined, 'handler-timeout', error)
+  }
+
+  /** The delivery is over: the run may serve another one, unless its promise is still out. */
+  release(host: DeliveryHost): void {
+    this.delivery = undefined
+    if (this.wheelSlot >= 0) host.wheel.remove(this)
+    if (!this.isWaiting && host.runs.length < MOST_SPARE_RUNS) host.runs.push(this)
   }
 }

@@ -4,7 +4,7 @@ import { agentTopic } from '../message/address.ts'
 import { parseTopic } from '../message/topic.ts'
 import { type AgentInfo, type AgentRecord, type AgentStatus, agentInfo } from './agents.ts'
 import type { Core } from './core.ts'
-import { Member } from './delivery.ts'
+import { Member } from './member.ts'
 import type { Handler } from './handler.ts'
 import { Inbox, type ReceiveOptions } from './inbox.ts'
 import type { Message } from '../message/message.ts'
@@ -15,6 +15,7 @@ import {
   LiveSubscription,
   newQueue,
   type PatternOf,
+  queueOptions,
   type SubscribeOptions,
   type Subscription,
   wrapHandler,
@@ -93,6 +94,7 @@ export class Directory {
     }
     this.#live.get(name)?.retire(new BusError('SUBSCRIPTION_ENDED', `agent "${name}" was replaced`))
     const record = before ?? this.#newRecord(name, options)
+    if (before !== undefined) before.queue.room.resize(queueOptions(name, this.#core, options))
     record.type = options.type
     record.capabilities = Object.freeze([...(options.capabilities ?? [])])
     record.status = options.status ?? 'idle'

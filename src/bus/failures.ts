@@ -1,6 +1,6 @@
 import { describeThrown } from '../kit/errors.ts'
 import { Ring } from '../kit/ring.ts'
-import type { Failure } from './handler.ts'
+import type { Failure } from './ack.ts'
 
 /** The newest failures of a bus, and the function through which they leave it. */
 export class FailureLog {

@@ -1,7 +1,7 @@
 import type { Message } from '../message/message.ts'
 import type { Priority } from '../message/priority.ts'
 
-// Hot path: noting a message writes into a slot that is there already.
+// Hot path: noting a message keeps a reference to it; what a reader gets is made when it reads.
 
 /** An envelope in the history; `data` only with the option `historyData`. */
 export interface HistoryEntry {
@@ -16,15 +16,15 @@ export interface HistoryEntry {
   readonly data?: unknown
 }
 
-type Slot = { -readonly [Key in keyof HistoryEntry]: HistoryEntry[Key] }
+/** Data above this, in bytes as measured at publish, is not kept alive by the history. */
+const MOST_KEPT_BYTES = 4_096
 
 /** The newest envelopes, a fixed number of them. */
 export class History {
-  readonly #slots: Slot[] = []
+  readonly #slots: HistoryEntry[] = []
   readonly #limit: number
   readonly #withData: boolean
   #next = 0
-  #size = 0
 
   constructor(limit: number, withData: boolean) {
     this.#limit = limit
@@ -32,36 +32,23 @@ export class History {
   }
 
   get size(): number {
-    return this.#size
+    return this.#slots.length
   }
 
-  note(message: Message): void {
+  /** `bytes` is the measured size of the data; NaN when it was not measured. */
+  note(message: Message, bytes: number): void {
     if (this.#limit === 0) return
-    let slot = this.#slots[this.#next]
-    if (slot === undefined) {
-      slot = blank()
-      this.#slots.push(slot)
-    }
-    slot.id = message.id
-    slot.topic = message.topic
-    slot.time = message.time
-    slot.from = message.from
-    slot.to = message.to
-    slot.session = message.session
-    slot.priority = message.priority
-    slot.correlationId = message.correlationId
-    if (this.#withData) slot.data = message.data
+    this.#slots[this.#next] = bytes <= MOST_KEPT_BYTES || this.#withData ? message : entryOf(message, false)
     if (++this.#next === this.#limit) this.#next = 0
-    if (this.#size < this.#limit) this.#size++
   }
 
   /** The newest `count` entries as copies, oldest first. */
-  list(count: number = this.#size): readonly HistoryEntry[] {
+  list(count: number = this.#slots.length): readonly HistoryEntry[] {
     const entries: HistoryEntry[] = []
-    const wanted = Math.min(count, this.#size)
-    for (let back = wanted; back > 0; back--) {
-      const at = (this.#next - back + this.#limit) % this.#limit
-      entries.push({ ...(this.#slots[at] as Slot) })
+    const size = this.#slots.length
+    for (let back = Math.min(count, size); back > 0; back--) {
+      const at = (this.#next - back + size) % size
+      entries.push(entryOf(this.#slots[at] as HistoryEntry, this.#withData))
     }
     return entries
   }
@@ -69,19 +56,11 @@ export class History {
   clear(): void {
     this.#slots.length = 0
     this.#next = 0
-    this.#size = 0
   }
 }
 
-function blank(): Slot {
-  return {
-    id: '',
-    topic: '',
-    time: 0,
-    from: undefined,
-    to: undefined,
-    session: undefined,
-    priority: 'normal',
-    correlationId: undefined,
-  }
+function entryOf(message: HistoryEntry, withData: boolean): HistoryEntry {
+  const { id, topic, time, from, to, session, priority, correlationId } = message
+  const entry = { id, topic, time, from, to, session, priority, correlationId }
+  return withData ? { ...entry, data: message.data } : entry
 }

@@ -124,9 +124,10 @@ export class Lanes<T> {
   /** The lane passed most often, if any has reached the bound; else the highest. */
   #dueLane(highest: number): number {
     let due = highest
-    let most = this.#bound - 1
+    let most = this.#bound
     for (let lane = highest + 1; lane < LANE_COUNT; lane++) {
-      if ((this.#mask & (1 << lane)) !== 0 && this.#passed[lane]! > most) {
+      // Of equals the lower lane: serving it passes nobody, so the bound holds to the message.
+      if ((this.#mask & (1 << lane)) !== 0 && this.#passed[lane]! >= most) {
         due = lane
         most = this.#passed[lane]!
       }

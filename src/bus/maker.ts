@@ -28,25 +28,35 @@ export class Maker {
   readonly #ids: IdMaker
   readonly #clock: Clock
   #loose = false
-  options: EffectiveOptions
+  #options: EffectiveOptions
+  /** Data above this is refused or announced. */
+  #noticeBytes = 0
+  /** Measured bytes of the data of the message made last; a very large number when it was not measured. */
+  bytes = 0
 
   constructor(ids: IdMaker, clock: Clock, options: EffectiveOptions) {
     this.#ids = ids
     this.#clock = clock
+    this.#options = options
     this.options = options
+  }
+
+  get options(): EffectiveOptions {
+    return this.#options
+  }
+
+  set options(options: EffectiveOptions) {
+    this.#options = options
+    this.#noticeBytes = Math.min(options.maxPayloadBytes, options.warnPayloadBytes)
   }
 
   /** Throws INVALID_MESSAGE, INVALID_PAYLOAD, PAYLOAD_TOO_LARGE or HOP_LIMIT. The topic must be valid. */
   make(topic: string, data: unknown, options: PublishOptions | undefined, origin: Origin | undefined): Envelope {
     const nowMs = this.#clock.nowMs()
     const wallMs = this.#clock.wallMs(nowMs)
-    const mode = options?.payload ?? this.options.payload
-    let own = data
-    this.#loose = false
-    if (mode !== 'share' && typeof data === 'object' && data !== null) own = this.#secure(topic, data, mode)
-    else if (typeof data === 'string') this.#measure(topic, data.length)
+    const own = this.#own(topic, data, options === undefined ? this.options.payload : (options.payload ?? this.options.payload))
     const loose = this.#loose
-    const priority = options?.priority ?? 'normal'
+    const priority = options === undefined ? 'normal' : (options.priority ?? 'normal')
     const message = new Envelope(this.#ids.next(wallMs), topic, own, priority, wallMs, nowMs)
     if (loose) Envelope.setLoose(message)
     if (options !== undefined) this.#apply(message, options, nowMs)
@@ -55,20 +65,39 @@ export class Maker {
     return message
   }
 
-  /** The data as the message keeps it; notes whether recipients need copies. */
-  #secure(topic: string, data: object, mode: PayloadMode): unknown {
-    const own = mode === 'copy' ? copyData(data) : data
-    freezeData(own)
-    const { loose, bytes } = frozen
-    this.#measure(topic, bytes)
-    this.#loose = loose || mode === 'copy'
-    // The publisher may go on changing what cannot be frozen: the message keeps what it was at publish.
-    return loose && mode !== 'copy' ? copyData(data) : own
+  /** The data as the message keeps it; leaves `bytes` and `#loose`. */
+  #own(topic: string, data: unknown, mode: PayloadMode): unknown {
+    if (typeof data !== 'object' || data === null) {
+      this.#loose = false
+      this.#measure(topic, typeof data === 'string' ? data.length : 8)
+      return data
+    }
+    if (mode === 'freeze') {
+      freezeData(data)
+      this.#loose = frozen.loose
+      this.#measure(topic, frozen.bytes)
+      // The publisher may go on changing what cannot be frozen: the message keeps what it was at publish.
+      return this.#loose ? copyData(data) : data
+    }
+    if (mode === 'share') {
+      this.#loose = false
+      this.bytes = Number.MAX_SAFE_INTEGER
+      return data
+    }
+    const copy = copyData(data)
+    freezeData(copy)
+    this.#loose = true
+    this.#measure(topic, frozen.bytes)
+    return copy
   }
 
   #measure(topic: string, bytes: number): void {
+    this.bytes = bytes
+    if (bytes > this.#noticeBytes) this.#large(topic, bytes)
+  }
+
+  #large(topic: string, bytes: number): void {
     const { maxPayloadBytes, warnPayloadBytes, name } = this.options
-    if (bytes <= warnPayloadBytes && bytes <= maxPayloadBytes) return
     if (bytes > maxPayloadBytes) {
       throw new BusError('PAYLOAD_TOO_LARGE', `data for "${topic}" has about ${bytes} bytes; allowed: ${maxPayloadBytes}`, {
         details: { field: 'data', topic, bytes, allowed: maxPayloadBytes },

@@ -1,7 +1,6 @@
 import {
   aFlag,
   aFunction,
-  aList,
   aText,
   anObject,
   checkOptions,
@@ -18,7 +17,7 @@ import { BusError } from '../kit/errors.ts'
 import type { TopicContract } from '../message/contract.ts'
 import type { Message } from '../message/message.ts'
 import { PRIORITIES, type Priority } from '../message/priority.ts'
-import type { Failure } from './handler.ts'
+import type { Failure } from './ack.ts'
 import type { PayloadMode } from './publisher.ts'
 
 /** What happens to a message for which a queue has no room. */
@@ -162,6 +161,23 @@ const DEFAULTS: EffectiveOptions = {
   lowWater: 0.5,
 }
 
+const ENV_PARTS = ['wallMs', 'monotonicMs', 'random', 'after', 'soon', 'nextTurn'] as const
+
+const anEnv: Rule = {
+  allowed: `an object with the functions ${ENV_PARTS.join(', ')}`,
+  ok: (value) =>
+    typeof value === 'object' && value !== null && ENV_PARTS.every((part) => typeof (value as Partial<Env>)[part] === 'function'),
+}
+
+const contracts: Rule = {
+  allowed: 'a list of topics made by defineTopic',
+  ok: (value) =>
+    Array.isArray(value) &&
+    value.every((one: Partial<TopicContract> | undefined) => {
+      return typeof one?.topic === 'string' && typeof one.schema?.['~standard']?.validate === 'function'
+    }),
+}
+
 const levels = oneOf(PRIORITIES)
 
 /** Rules of the options of one queue. */
@@ -177,7 +193,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   ...QUEUE_RULES,
   name: aText,
   preset: oneOf(Object.keys(PRESETS)),
-  env: anObject,
+  env: anEnv,
   requestTimeoutMs: milliseconds(1),
   receiveTimeoutMs: milliseconds(0),
   handlerTimeoutMs: milliseconds(1),
@@ -200,7 +216,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   beforeStart: oneOf(['buffer', 'refuse']),
   healthWindowMs: milliseconds(1_000),
   healthFailures: whole(0),
-  topics: aList,
+  topics: contracts,
   onFailure: aFunction,
   onStrayAnswer: aFunction,
 }

@@ -2,7 +2,7 @@ import type { TopicContract } from '../message/contract.ts'
 import type { Headers } from '../message/headers.ts'
 import type { Message } from '../message/message.ts'
 import type { Priority } from '../message/priority.ts'
-import type { Ack } from './handler.ts'
+import type { Ack } from './ack.ts'
 
 /** How the recipients are kept from changing each other's data. */
 export type PayloadMode =

@@ -28,14 +28,15 @@ export class Pump {
   readonly #line = new Ring<Queue>()
   readonly #blocked = new Map<Queue, number>()
   #armed = false
-  #sinceTurn = 0
+  /** Messages handed out since the event loop had its turn. */
+  sinceTurn = 0
   #turn = 0
   #turnStartMs = 0
   paused = false
   limit: number
   active = 0
   acquired = 0
-  released = 0
+  #lent = 0
   #waits = 0
   #waitMs = 0
   readonly #run = (): void => this.#serve()
@@ -75,23 +76,23 @@ export class Pump {
   started(): void {
     this.active++
     this.acquired++
-    this.#sinceTurn++
   }
 
   ended(): void {
     this.active--
-    this.released++
     if (this.#blocked.size > 0) this.#unblock()
   }
 
   /** A running handler waits for others: it takes no room meanwhile. */
   lend(): void {
     this.active--
+    this.#lent++
     if (this.#blocked.size > 0) this.#unblock()
   }
 
   takeBack(): void {
     this.active++
+    this.#lent--
   }
 
   /** Lets everything that stood in line go on after a pause. */
@@ -101,7 +102,8 @@ export class Pump {
   }
 
   figures(): ConcurrencyFigures {
-    const { limit, active, acquired, released } = this
+    const { limit, active, acquired } = this
+    const released = acquired - active - this.#lent
     const avgWaitMs = this.#waits === 0 ? 0 : this.#waitMs / this.#waits
     return { limit, active, acquired, released, waits: this.#waits, totalWaitMs: this.#waitMs, avgWaitMs }
   }
@@ -127,11 +129,11 @@ export class Pump {
   #mustYield(): boolean {
     if (this.#turn !== this.#clock.turns) {
       this.#turn = this.#clock.turns
-      this.#sinceTurn = 0
+      this.sinceTurn = 0
       this.#turnStartMs = this.#clock.nowMs()
       return false
     }
-    return this.#sinceTurn > TURN_COUNT || this.#clock.lastMs - this.#turnStartMs > TURN_MS
+    return this.sinceTurn > TURN_COUNT || this.#clock.lastMs - this.#turnStartMs > TURN_MS
   }
 
   #serve(): void {

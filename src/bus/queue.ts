@@ -1,13 +1,14 @@
-import type { Env } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import { Envelope } from '../message/message.ts'
-import { LANE_OF } from '../message/priority.ts'
+import { LANE_OF, type Priority } from '../message/priority.ts'
 import type { Account } from './account.ts'
-import { Delivery, type DeliveryHost, type DeliveryOwner, type Member, type Note } from './delivery.ts'
-import type { FailureReason, Outcome } from './handler.ts'
+import { Crew } from './crew.ts'
+import { Delivery, type DeliveryHost, type DeliveryOwner, type Note, Run } from './delivery.ts'
+import type { FailureReason, Outcome } from './ack.ts'
 import { invoke } from './invoke.ts'
 import { Lanes } from './lanes.ts'
 import { Lines } from './lines.ts'
+import type { Member } from './member.ts'
 import type { QueueOptions } from './options.ts'
 import { type Overflowed, Room, type RoomOwner } from './room.ts'
 
@@ -18,7 +19,6 @@ const TURN = 64
 
 /** What a queue needs from the bus around it. */
 export interface QueueHost extends DeliveryHost {
-  readonly env: Env
   /** False when as many handlers run as the bus allows; the queue is called again when there is room. */
   mayStart(queue: Queue): boolean
   /** Calls `dispatch` soon. */
@@ -27,6 +27,8 @@ export interface QueueHost extends DeliveryHost {
   resume(queue: Queue): void
   started(): void
   ended(): void
+  /** So many messages were handed out in one turn. */
+  handedOut(count: number): void
   pressure(queue: Queue, filled: boolean, size: number): void
   /** One delivery is over: balance, receipts, announcements. */
   settle(
@@ -57,13 +59,10 @@ export class Queue implements DeliveryOwner, RoomOwner {
   readonly #lanes: Lanes<Envelope>
   readonly #overtaking: number
   #lines: Lines | undefined = undefined
-  #members: readonly Member[] = []
-  #nextMember = 0
+  readonly #crew = new Crew()
   /** Handed out before everything else: nested requests that would wait for ever. */
   #urgent: Envelope[] | undefined = undefined
   #receivers: Receiver[] | undefined = undefined
-  #runs: Delivery | undefined = undefined
-  #running = 0
   #dispatching = false
   #sawSession = false
   scheduled = false
@@ -74,7 +73,8 @@ export class Queue implements DeliveryOwner, RoomOwner {
   maxSize = 0
   /** Handled messages by lane. */
   readonly handledByLane = [0, 0, 0, 0, 0]
-  lastHandledMs: number | undefined = undefined
+  /** Monotonic milliseconds; below zero before the first. */
+  lastHandledMs = -1
   /** Monotonic milliseconds of the last progress: a message came into an empty queue, or one was settled. */
   progressMs: number
 
@@ -87,8 +87,8 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.progressMs = host.clock.lastMs
   }
 
-  get env(): Env {
-    return this.host.env
+  get clock(): QueueHost['clock'] {
+    return this.host.clock
   }
 
   get wheel(): QueueHost['wheel'] {
@@ -101,31 +101,27 @@ export class Queue implements DeliveryOwner, RoomOwner {
   }
 
   get running(): number {
-    return this.#running
+    return this.#crew.running
   }
 
   get members(): readonly Member[] {
-    return this.#members
+    return this.#crew.members
   }
 
   /** Deliveries being handled now, newest first. */
   *runs(): IterableIterator<Delivery> {
-    for (let one = this.#runs; one !== undefined; one = one.next) yield one
+    for (const { delivery } of this.#crew.runs()) if (delivery !== undefined) yield delivery
   }
 
   join(member: Member): void {
-    this.#members = [...this.#members, member]
+    this.#crew.join(member)
     if (this.#sawSession) this.#beginLines()
     this.host.schedule(this)
   }
 
   /** False when the member was not there. */
   leave(member: Member): boolean {
-    const left = this.#members.filter((one) => one !== member)
-    const was = left.length < this.#members.length
-    this.#members = left
-    this.#nextMember = 0
-    return was
+    return this.#crew.leave(member)
   }
 
   /** Takes a message in; false when there is no room and {@link overflow} must decide. */
@@ -165,7 +161,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
   couldStart(session: string | undefined): boolean {
     if (this.size > 0) return false
     if (this.#receivers !== undefined && this.#receivers.length > 0) return true
-    if (!this.#anyRoom(session !== undefined)) return false
+    if (!this.#crew.hasRoom(session !== undefined)) return false
     for (const one of this.runs()) if (session !== undefined && one.message.session === session) return false
     return true
   }
@@ -237,70 +233,75 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.host.pressure(this, filled, size)
   }
 
-  count(delivery: Delivery): void {
-    if (delivery.counted) return
-    delivery.counted = true
-    const { message, member } = delivery
-    this.#link(delivery)
-    this.#running++
-    member.running++
-    if (message.session === undefined) member.loose++
-    else this.#lines?.started(message.session)
+  count(delivery: Delivery): Run {
+    if (delivery.run !== undefined) return delivery.run
+    const run = this.host.runs.pop() ?? new Run()
+    run.delivery = delivery
+    delivery.run = run
+    const { session } = delivery.message
+    this.#crew.begin(run, delivery.member, session !== undefined)
+    if (session !== undefined && this.#lines !== undefined) this.#lines.started(session)
     this.host.started()
+    return run
   }
 
   settled(delivery: Delivery, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void {
-    const { message, member } = delivery
-    if (delivery.counted) {
-      this.#unlink(delivery)
-      this.#running--
-      member.running--
-      if (message.session === undefined) member.loose--
-      this.#lines?.ended(message.session)
+    const { message, run } = delivery
+    if (run !== undefined) {
+      this.#crew.end(run, delivery.member, message.session !== undefined)
+      run.release(this.host)
+      delivery.run = undefined
+      if (this.#lines !== undefined) this.#lines.ended(message.session)
       this.host.ended()
-    }
-    this.#noteEnd(delivery, outcome === 'handled')
+    } else this.#lines?.skipped(message.session)
+    this.#noteEnd(message, delivery.startedMs, this.host.clock.nowMs(), outcome === 'handled')
     this.host.settle(this, message, outcome, value, reason, error, delivery)
     if (!this.#dispatching && !this.scheduled && this.size > 0) this.host.resume(this)
   }
 
   #handOutTurn(): void {
-    for (let left = TURN; left > 0; left--) {
-      if (this.#members.length === 0) return
-      if (this.#urgent === undefined && !this.host.mayStart(this)) return
+    const { clock } = this.host
+    let handed = 0
+    // Set while a reading of the clock is newer than everything that happened since.
+    let nowMs = -1
+    for (; handed < TURN; handed++) {
+      if (this.#crew.members.length === 0) break
+      if (this.#urgent === undefined && !this.host.mayStart(this)) break
       const message = this.#next()
-      if (message === undefined) return
-      if (this.#mayBeOver(message) && this.#isOver(message)) continue
-      this.#start(message)
+      if (message === undefined) break
+      if (Envelope.mayBeOver(message) && this.#isOver(message)) continue
+      const startedMs = nowMs < 0 ? clock.nowMs() : nowMs
+      if (this.#start(message, startedMs)) {
+        nowMs = clock.nowMs()
+        this.#noteEnd(message, startedMs, nowMs, true)
+      } else nowMs = -1
     }
-    if (this.size > 0) this.host.schedule(this)
+    if (handed > 0) this.host.handedOut(handed)
+    if (handed === TURN && this.size > 0) this.host.schedule(this)
   }
 
   #accept(message: Envelope, size: number): void {
     ;(Envelope.accountOf(message) as Account).accept()
     this.enqueued++
     if (size > this.maxSize) this.maxSize = size
-    if (size === 1 && this.#running === 0) this.progressMs = this.host.clock.lastMs
+    if (size === 1 && this.#crew.running === 0) this.progressMs = this.host.clock.lastMs
     const { priority } = message
     this.#lanes.push(priority === 'normal' ? 2 : LANE_OF[priority], message)
     if (message.session !== undefined && !this.#sawSession) this.#beginLines()
-    this.room.grew(size, this.host.clock.lastMs)
-    if (this.#members.length === 0) this.#feed()
-    else if (!this.scheduled && !this.#dispatching && (this.#running === 0 || this.#anyRoom(true))) this.host.schedule(this)
+    if (size > this.room.highMark) this.room.grew(size)
+    if (this.#crew.members.length === 0) this.#feed()
+    else if (!this.scheduled && !this.#dispatching && (this.#crew.running === 0 || this.#crew.hasRoom(true))) {
+      this.host.schedule(this)
+    }
   }
 
   /** Sessions need lines only where several messages may be handled at once. */
   #beginLines(): void {
     this.#sawSession = true
-    const { length } = this.#members
-    if (this.#lines !== undefined || length === 0 || (length === 1 && this.#members[0]!.concurrency === 1)) return
-    this.#lines = new Lines(this.#overtaking, () => this.#anyRoom(false))
+    const { members } = this.#crew
+    if (this.#lines !== undefined || members.length === 0 || (members.length === 1 && members[0]!.concurrency === 1)) return
+    this.#lines = new Lines(this.#overtaking, () => this.#crew.hasRoom(false))
     for (const one of this.runs()) this.#lines.started(one.message.session)
-  }
-
-  #anyRoom(inSession: boolean): boolean {
-    for (const member of this.#members) if (member.hasRoom(inSession)) return true
-    return false
   }
 
   #next(): Envelope | undefined {
@@ -311,12 +312,12 @@ export class Queue implements DeliveryOwner, RoomOwner {
     }
     const lines = this.#lines
     if (lines === undefined) {
-      if (this.#running > 0 && !this.#anyRoom(false)) return undefined
+      if (this.#crew.running > 0 && !this.#crew.hasRoom(false)) return undefined
       const message = this.#lanes.take()
-      if (message !== undefined) this.room.shrank(this.#lanes.size)
+      if (this.room.isWatching) this.room.shrank(this.#lanes.size)
       return message
     }
-    while (this.#anyRoom(true)) {
+    while (this.#crew.hasRoom(true)) {
       const ready = lines.readyLane()
       const fresh = this.#lanes.nextLane()
       if (ready < 0 && fresh < 0) return undefined
@@ -351,50 +352,28 @@ export class Queue implements DeliveryOwner, RoomOwner {
     return this.#lanes.take()
   }
 
-  #start(message: Envelope): void {
-    const nowMs = this.host.clock.nowMs()
-    const account = Envelope.accountOf(message) as Account
-    account.channel.latency.record(nowMs - Envelope.publishedMs(message))
+  /** True when the message was handled at once, without a word. */
+  #start(message: Envelope, nowMs: number): boolean {
+    ;(Envelope.accountOf(message) as Account).channel.latency.record(nowMs - Envelope.publishedMs(message))
     this.dequeued++
-    const member = this.#choose(message.session !== undefined)
     const own = Envelope.isLoose(message) ? Envelope.ownCopy(message) : message
-    const delivery = new Delivery(this, member, own, nowMs)
+    const delivery = new Delivery(this, this.#crew.choose(message.session !== undefined), own, nowMs)
     const note = Envelope.noteOf(message) as Note | undefined
     if (note !== undefined) note.started(delivery)
-    if (!invoke(delivery)) return
-    // Handled at once without a word: nobody waits, nothing was counted as running.
+    if (!invoke(delivery)) return false
     delivery.ended = true
-    this.#lines?.skipped(message.session)
-    this.#noteEnd(delivery, true)
+    if (this.#lines !== undefined) this.#lines.skipped(message.session)
     this.host.settle(this, message, 'handled', undefined, undefined, undefined, delivery)
+    return true
   }
 
-  #noteEnd(delivery: Delivery, handled: boolean): void {
-    const nowMs = this.host.clock.nowMs()
+  #noteEnd(message: Envelope, startedMs: number, nowMs: number, handled: boolean): void {
     this.progressMs = nowMs
-    const { message } = delivery
-    ;(Envelope.accountOf(message) as Account).channel.handling.record(nowMs - delivery.startedMs)
+    ;(Envelope.accountOf(message) as Account).channel.handling.record(nowMs - startedMs)
     if (!handled) return
     this.lastHandledMs = nowMs
     const { priority } = message
     this.handledByLane[priority === 'normal' ? 2 : LANE_OF[priority]]!++
-  }
-
-  /** Round robin among the members that have room; a message that breaks a cycle goes to any. */
-  #choose(inSession: boolean): Member {
-    const members = this.#members
-    if (members.length === 1) return members[0]!
-    for (let step = 0; step < members.length; step++) {
-      const member = members[(this.#nextMember + step) % members.length]!
-      if (!member.hasRoom(inSession)) continue
-      this.#nextMember = (this.#nextMember + step + 1) % members.length
-      return member
-    }
-    return members[this.#nextMember % members.length]!
-  }
-
-  #mayBeOver(message: Envelope): boolean {
-    return Envelope.deadlineMs(message) !== Number.POSITIVE_INFINITY || Envelope.noteOf(message) !== undefined
   }
 
   /** Settles a message that must not be handled any more; false when it may. */
@@ -436,19 +415,17 @@ export class Queue implements DeliveryOwner, RoomOwner {
       this.#receivers.shift()?.take(message)
     }
   }
+}
 
-  #link(delivery: Delivery): void {
-    delivery.next = this.#runs
-    if (this.#runs !== undefined) this.#runs.previous = delivery
-    this.#runs = delivery
-  }
+/** Handled messages by level. */
+export type HandledByLevel = Readonly<Record<Priority, number>>
 
-  #unlink(delivery: Delivery): void {
-    const { next, previous } = delivery
-    if (previous === undefined) this.#runs = next
-    else previous.next = next
-    if (next !== undefined) next.previous = previous
-    delivery.next = undefined
-    delivery.previous = undefined
-  }
+export function handledBy(queue: Queue): HandledByLevel {
+  const [critical = 0, high = 0, normal = 0, low = 0, background = 0] = queue.handledByLane
+  return { critical, high, normal, low, background }
+}
+
+/** Wall-clock milliseconds of the last handled message; undefined before the first. */
+export function lastHandled(queue: Queue): number | undefined {
+  return queue.lastHandledMs < 0 ? undefined : queue.clock.wallMs(queue.lastHandledMs)
 }

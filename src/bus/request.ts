@@ -2,9 +2,11 @@ import type { Clock } from '../kit/clock.ts'
 import { BusError, describeThrown } from '../kit/errors.ts'
 import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
 import { INBOX_ROOT } from '../message/address.ts'
+import { hexOf24 } from '../message/ids.ts'
 import type { Envelope, Message } from '../message/message.ts'
 import type { Delivery, Note } from './delivery.ts'
-import type { FailureReason, Outcome, ReplyOptions } from './handler.ts'
+import type { FailureReason, Outcome } from './ack.ts'
+import type { ReplyOptions } from './handler.ts'
 
 // Hot path: an open request is one object out of a table of slots; its answer finds it by the slot number in `replyTo`.
 
@@ -156,8 +158,10 @@ export class RequestTable {
   readonly host: RequestHost
   readonly #prefix: string
   readonly #slots: (Pending | undefined)[] = []
+  /** How often each slot was used: part of the reply topic, so that a late answer never meets the slot's next request. */
+  readonly #uses: number[] = []
   readonly #free: number[] = []
-  /** Reply topics by slot: made once, used again. */
+  /** The beginnings of the reply topics by slot: made once, used again. */
   readonly #topics: string[] = []
   #open = 0
   /** Answers that came late, twice, or for nothing. */
@@ -177,7 +181,7 @@ export class RequestTable {
     pending.message = message
     pending.slot = this.#free.pop() ?? this.#slots.length
     this.#slots[pending.slot] = pending
-    message.replyTo = this.topicOf(pending.slot)
+    message.replyTo = this.#replyTopic(pending.slot)
     message.correlationId ??= message.id
     this.#open++
     if (dueMs !== Number.POSITIVE_INFINITY) this.host.wheel.add(pending, dueMs, nowMs)
@@ -191,14 +195,11 @@ export class RequestTable {
     this.host.wheel.remove(pending)
   }
 
-  /** The reply topic of a slot. */
-  topicOf(slot: number): string {
-    let topic = this.#topics[slot]
-    if (topic === undefined) {
-      topic = this.#prefix + slot
-      this.#topics[slot] = topic
-    }
-    return topic
+  #replyTopic(slot: number): string {
+    const use = (this.#uses[slot] ?? 0) + 1
+    this.#uses[slot] = use
+    this.#topics[slot] ??= `${this.#prefix}${slot}.`
+    return this.#topics[slot] + hexOf24(use)
   }
 
   *[Symbol.iterator](): IterableIterator<Pending> {
@@ -212,10 +213,13 @@ export class RequestTable {
 
   /** The open request whose message this is. */
   find(request: Message): Pending | undefined {
-    const { replyTo } = request
-    if (replyTo === undefined || !this.owns(replyTo)) return undefined
-    const pending = this.#slots[Number(replyTo.slice(this.#prefix.length))]
-    return pending !== undefined && pending.message.id === request.id ? pending : undefined
+    return request.replyTo === undefined ? undefined : this.#waitingOn(request.replyTo)
+  }
+
+  #waitingOn(topic: string): Pending | undefined {
+    if (!this.owns(topic)) return undefined
+    const pending = this.#slots[Number.parseInt(topic.slice(this.#prefix.length), 10)]
+    return pending?.message.replyTo === topic ? pending : undefined
   }
 
   /** Answers a request; false when nobody waits for it any more. A wrong answer fails the request instead. */
@@ -248,10 +252,8 @@ export class RequestTable {
 
   /** An answer that arrived as a message on a reply topic. */
   deliver(answer: Envelope): boolean {
-    const slot = Number(answer.topic.slice(this.#prefix.length))
-    const pending = this.owns(answer.topic) ? this.#slots[slot] : undefined
-    const expected = pending?.message.correlationId
-    if (pending === undefined || (answer.correlationId !== undefined && answer.correlationId !== expected)) {
+    const pending = this.#waitingOn(answer.topic)
+    if (pending === undefined) {
       this.#stray(answer)
       return false
     }

@@ -1,4 +1,4 @@
-import type { Env } from '../kit/env.ts'
+import type { Clock } from '../kit/clock.ts'
 import { BusError } from '../kit/errors.ts'
 import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
 import type { Envelope } from '../message/message.ts'
@@ -21,7 +21,7 @@ export type Overflowed =
 export interface RoomOwner {
   readonly name: string
   readonly size: number
-  readonly env: Env
+  readonly clock: Clock
   readonly wheel: TimerWheel
   /** Puts a message in that had to wait. */
   admit(message: Envelope): void
@@ -49,11 +49,12 @@ class Waiter extends Deadline {
 
 /** The limit of a queue: who waits, who is refused, what is dropped, and when the pressure is announced. */
 export class Room {
-  readonly limit: number
-  readonly overflow: Overflow
-  readonly waitMs: number
-  readonly #high: number
-  readonly #low: number
+  limit = 0
+  overflow: Overflow = 'wait'
+  waitMs = 0
+  /** Messages above which {@link grew} wants to know. */
+  highMark = 0
+  #low = 0
   readonly #owner: RoomOwner
   readonly #overtaking: number
   #waiters: Lanes<Waiter> | undefined
@@ -68,11 +69,17 @@ export class Room {
   constructor(owner: RoomOwner, options: Required<QueueOptions>, overtaking: number) {
     this.#owner = owner
     this.#overtaking = overtaking
+    this.resize(options)
+  }
+
+  /** Other limits from now on; what waits stays, and whoever waits for room is looked at again. */
+  resize(options: Required<QueueOptions>): void {
     this.limit = options.limit
     this.overflow = options.overflow
     this.waitMs = options.waitMs
-    this.#high = options.limit * options.highWater
+    this.highMark = options.limit * options.highWater
     this.#low = options.limit * options.lowWater
+    this.shrank(this.#owner.size)
   }
 
   /** Publishers that wait for room. */
@@ -90,12 +97,17 @@ export class Room {
     return this.#slowingMs
   }
 
-  /** After a message came in; announces the crossing of the high mark once. */
-  grew(size: number, nowMs: number): void {
-    if (this.#filled || size <= this.#high) return
+  /** True when {@link shrank} wants to know. */
+  get isWatching(): boolean {
+    return this.#filled || this.#waiting > 0
+  }
+
+  /** After a message came in above the high mark; announces the crossing once. */
+  grew(size: number): void {
+    if (this.#filled) return
     this.#filled = true
     this.highWaterHits++
-    this.lastHighWaterMs = nowMs
+    this.lastHighWaterMs = this.#owner.clock.lastMs
     this.#owner.pressure(true, size)
   }
 

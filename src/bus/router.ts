@@ -1,3 +1,4 @@
+import { INBOX_ROOT } from '../message/address.ts'
 import type { TopicContract } from '../message/contract.ts'
 import type { Message } from '../message/message.ts'
 import { isWildcard, parseTopic } from '../message/topic.ts'
@@ -35,6 +36,8 @@ export interface Route {
   readonly contract: TopicContract | undefined
   /** All recipients, when no message needs a closer look; else undefined. */
   readonly plain: readonly Queue[] | undefined
+  /** The only recipient, when there is just one and the topic is an ordinary one without a schema. */
+  readonly only: Queue | undefined
   /** Recipients without conditions on the session. */
   readonly open: readonly Entry[]
   readonly bySession: ReadonlyMap<string, readonly Entry[]> | undefined
@@ -143,11 +146,14 @@ export class Router {
       grouped === groups.size &&
       entries.every((entry) => entry.session === undefined && entry.from === undefined && entry.notFrom === undefined) &&
       entries.every((entry) => entry.filter === undefined)
+    const contract = this.#contracts.get(topic)
+    const simple = plain && entries.length === 1 && contract === undefined && tokens[0] !== INBOX_ROOT
     return {
       topic,
       channel: this.#accounts.channel(tokens[0] as string),
-      contract: this.#contracts.get(topic),
+      contract,
       plain: plain ? entries.map((entry) => entry.queue) : undefined,
+      only: simple ? (entries[0] as Entry).queue : undefined,
       open,
       bySession: bound.size === 0 ? undefined : bound,
       ranked,

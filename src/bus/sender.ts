@@ -7,7 +7,7 @@ import type { Account } from './account.ts'
 import type { AgentRecord } from './agents.ts'
 import type { Core } from './core.ts'
 import type { Note } from './delivery.ts'
-import type { Ack, Refusal } from './handler.ts'
+import type { Ack, Refusal } from './ack.ts'
 import type { Origin } from './maker.ts'
 import type { BroadcastOptions, PublishOptions, TopicOf } from './publisher.ts'
 import type { Queue } from './queue.ts'
@@ -30,11 +30,15 @@ export class Sender {
 
   publish(topic: TopicOf<unknown>, data: unknown, options: PublishOptions | undefined, origin: Origin | undefined): Promise<Ack> {
     try {
-      if (this.#core.state !== 'running') {
+      const core = this.#core
+      if (core.state !== 'running') {
         const early = this.#notRunning(origin, () => this.publish(topic, data, options, origin))
         if (early !== undefined) return early
       }
       const route = this.route(topic)
+      if (options === undefined && route.only !== undefined && typeof topic === 'string') {
+        return this.#publishToOne(route, route.only, core.maker.make(topic, data, undefined, origin))
+      }
       const contract = typeof topic === 'string' ? route.contract : topic
       if (contract !== undefined) return this.#publishTyped(contract, route, data, options, origin)
       return this.#publishRoute(route, data, options, origin)

@@ -71,9 +71,6 @@ export class LiveSession extends Verbs implements Session {
 /** An inbox that ends with its subscription. */
 export function disposableInbox(core: Core, subscription: LiveSubscription): Inbox & Disposable {
   const inbox = new Inbox(core, subscription.queue, subscription.name)
-  const end = (): void => {
-    subscription.unsubscribe()
-    inbox.end(new BusError('SUBSCRIPTION_ENDED', `inbox "${subscription.name}" has ended`))
-  }
-  return Object.assign(inbox, { [Symbol.dispose]: end })
+  subscription.onEnd = () => inbox.end(new BusError('SUBSCRIPTION_ENDED', `inbox "${subscription.name}" has ended`))
+  return Object.assign(inbox, { [Symbol.dispose]: () => void subscription.unsubscribe() })
 }

@@ -49,14 +49,20 @@ export class StallWatch {
     this.#arm()
   }
 
-  stop(): void {
+  /** Looks no more, and holds no timer. */
+  pause(): void {
     this.#timer?.cancel()
     this.#timer = undefined
   }
 
+  resume(): void {
+    if (this.#timer === undefined) this.#arm()
+  }
+
   #arm(): void {
     this.#timer = this.#core.env.after(this.#checkMs, () => {
-      if (this.#core.state === 'closed') return
+      this.#timer = undefined
+      if (this.#core.state === 'stopped' || this.#core.state === 'closed') return
       this.#look()
       this.#arm()
     })

@@ -35,6 +35,8 @@ export interface BusStats {
   readonly successRate: number
   readonly requests: { readonly sent: number; readonly pending: number; readonly timeouts: number; readonly strayAnswers: number }
   readonly subscriptions: number
+  /** Those of them with a wildcard in a pattern. */
+  readonly wildcardSubscriptions: number
   readonly agents: number
   readonly topics: number
   readonly queued: number
@@ -75,6 +77,11 @@ export interface Snapshot {
   readonly advice: readonly string[]
 }
 
+interface Counted {
+  readonly size: number
+  readonly wildcards: number
+}
+
 /** Fullness of all queues, whatever they belong to. */
 export interface QueueView {
   readonly name: string
@@ -82,24 +89,16 @@ export interface QueueView {
   readonly limit: number
 }
 
-export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions: number): BusStats {
+export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions: Counted): BusStats {
   core.flushRate()
   const nowMs = core.clock.readMs()
   const latency = new Histogram()
   const handling = new Histogram()
-  const channels: Record<string, ChannelStats> = {}
   let refused = 0
   for (const channel of core.accounts.all()) {
     latency.merge(channel.latency)
     handling.merge(channel.handling)
     refused += channel.refused
-    channels[channel.name] = {
-      messages: channel.messages,
-      ledger: channel.ledger(),
-      refused: channel.refused,
-      latency: channel.latency.figures(),
-      handling: channel.handling.figures(),
-    }
   }
   let queued = 0
   let utilization = 0
@@ -120,7 +119,8 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
     refused,
     successRate: core.successRate(nowMs),
     requests: { sent: counters.requests, pending: requests.size, timeouts: counters.timeouts, strayAnswers: requests.strays },
-    subscriptions,
+    subscriptions: subscriptions.size,
+    wildcardSubscriptions: subscriptions.wildcards,
     agents: core.agents.registered,
     topics: core.router.sizes.topics,
     queued,
@@ -133,9 +133,22 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
     failures: core.failures.total,
     history: core.history.size,
     streams: core.streams.figures,
-    channels,
+    // Made when it is looked at: with many channels it is most of the work, and seldom wanted.
+    get channels() {
+      return channelStats(core)
+    },
     config: options,
   }
+}
+
+function channelStats(core: Core): Record<string, ChannelStats> {
+  const channels: Record<string, ChannelStats> = {}
+  for (const channel of core.accounts.all()) {
+    const { name, messages, refused } = channel
+    const [latency, handling] = [channel.latency.figures(), channel.handling.figures()]
+    channels[name] = { messages, ledger: channel.ledger(), refused, latency, handling }
+  }
+  return channels
 }
 
 /** What a person should look at: queues above 80 % full, handlers above 90 % of their limit, mean latency above 10 ms. */

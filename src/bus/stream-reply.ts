@@ -1,7 +1,7 @@
 import { BusError } from '../kit/errors.ts'
 import type { Message } from '../message/message.ts'
 import type { Delivery } from './delivery.ts'
-import type { FailureReason, Outcome } from './handler.ts'
+import type { FailureReason, Outcome } from './ack.ts'
 import type { Chunk, ReplyStream } from './publisher.ts'
 import { Pending, type RequestTable } from './request.ts'
 import { StreamBuffer, type StreamSetup } from './stream.ts'

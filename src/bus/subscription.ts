@@ -4,11 +4,10 @@ import type { TopicContract } from '../message/contract.ts'
 import type { Message } from '../message/message.ts'
 import { parsePattern } from '../message/topic.ts'
 import type { Core } from './core.ts'
-import { Member } from './delivery.ts'
+import { Member } from './member.ts'
 import type { Handler, Middleware } from './handler.ts'
-import { Inbox } from './inbox.ts'
 import { checkWater, QUEUE_RULES, type QueueOptions } from './options.ts'
-import { Queue } from './queue.ts'
+import { type HandledByLevel, handledBy, lastHandled, Queue } from './queue.ts'
 import type { Entry } from './router.ts'
 
 export interface SubscribeOptions extends QueueOptions {
@@ -71,7 +70,7 @@ export interface SubscriptionFigures {
   readonly highWaterHits: number
   /** Wall-clock milliseconds. */
   readonly lastHighWater: number | undefined
-  readonly handled: Readonly<Record<'critical' | 'high' | 'normal' | 'low' | 'background', number>>
+  readonly handled: HandledByLevel
   readonly lastHandled: number | undefined
 }
 
@@ -135,6 +134,8 @@ export class LiveSubscription implements Subscription {
   readonly middleware: readonly Middleware[]
   readonly #binding: Binding
   readonly #group: string | undefined
+  /** Called when it ends, however it ends. */
+  onEnd: (() => void) | undefined = undefined
   active = true
 
   constructor(core: Core, what: PatternOf<never>, handler: Handler | undefined, options: SubscribeOptions, binding: Binding, queue: Queue) {
@@ -153,7 +154,8 @@ export class LiveSubscription implements Subscription {
       order: core.order++,
       session: options.session,
       from: options.from,
-      notFrom: binding.owner,
+      // A group is one recipient: what one member sends to it, another may handle.
+      notFrom: options.group === undefined ? binding.owner : undefined,
       filter: options.filter,
       rank: options.rank ?? 50,
       group: options.group,
@@ -180,6 +182,7 @@ export class LiveSubscription implements Subscription {
     if (!this.active) return false
     this.active = false
     this.#binding.ended(this)
+    this.onEnd?.()
     return true
   }
 
@@ -218,15 +221,8 @@ export function newQueue(core: Core, name: string, options: QueueOptions): Queue
   return new Queue(core, name, queueOptions(name, core, options), core.options.overtaking)
 }
 
-/** An inbox that is read by hand. */
-export function inboxOf(subscription: LiveSubscription): Inbox {
-  return new Inbox(subscription.core, subscription.queue, subscription.name)
-}
-
 function queueFigures(queue: Queue): Omit<SubscriptionFigures, 'id' | 'name' | 'pattern' | 'group'> {
   const { room, size, running, enqueued, dequeued, dropped, maxSize } = queue
-  const [critical = 0, high = 0, normal = 0, low = 0, background = 0] = queue.handledByLane
-  const wall = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : queue.host.clock.wallMs(ms))
   return {
     waiting: size,
     running,
@@ -240,8 +236,8 @@ function queueFigures(queue: Queue): Omit<SubscriptionFigures, 'id' | 'name' | '
     rejected: room.rejected,
     maxSize,
     highWaterHits: room.highWaterHits,
-    lastHighWater: wall(room.lastHighWaterMs),
-    handled: { critical, high, normal, low, background },
-    lastHandled: wall(queue.lastHandledMs),
+    lastHighWater: room.lastHighWaterMs === undefined ? undefined : queue.clock.wallMs(room.lastHighWaterMs),
+    handled: handledBy(queue),
+    lastHandled: lastHandled(queue),
   }
 }

@@ -1,5 +1,6 @@
 import { aText, checkOption } from '../kit/check.ts'
 import { BusError } from '../kit/errors.ts'
+import { isWildcard } from '../message/topic.ts'
 import type { Core } from './core.ts'
 import type { Handler } from './handler.ts'
 import type { Queue } from './queue.ts'
@@ -30,6 +31,13 @@ export class Subscriptions {
 
   get size(): number {
     return this.#live.size
+  }
+
+  /** How many have a wildcard in one of their patterns. */
+  get wildcards(): number {
+    let count = 0
+    for (const one of this.#live.values()) if (one.entries.some((entry) => isWildcard(entry.pattern))) count++
+    return count
   }
 
   [Symbol.iterator](): IterableIterator<LiveSubscription> {

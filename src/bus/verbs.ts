@@ -4,7 +4,7 @@ import { agentTopic } from '../message/address.ts'
 import { validate } from '../message/contract.ts'
 import { Envelope, type Message } from '../message/message.ts'
 import type { Core } from './core.ts'
-import type { Ack } from './handler.ts'
+import type { Ack } from './ack.ts'
 import { checkNames, type Origin } from './maker.ts'
 import { BROADCAST_RULES, PUBLISH_RULES, REQUEST_MANY_RULES, REQUEST_RULES, REQUEST_STREAM_RULES } from './options.ts'
 import type {

@@ -57,12 +57,17 @@ export const texts: Rule = {
   ok: (value) => Array.isArray(value) && value.every(aText.ok),
 }
 
-/** A short, safe picture of a wrong value for an error text. */
+/** A short, safe picture of a wrong value for an error text. Never throws. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return value.length > 60 ? `"${value.slice(0, 57)}…"` : `"${value}"`
   if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined) return String(value)
-  if (Array.isArray(value)) return 'a list'
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+  if (typeof value !== 'object') return `a ${typeof value}`
+  try {
+    return Array.isArray(value) ? 'a list' : 'an object'
+  } catch {
+    // A revoked Proxy throws when it is asked.
+    return 'an object'
+  }
 }
 
 /** Throws INVALID_OPTION, naming field, value and allowed range, unless the value fits the rule. */

@@ -245,5 +245,5 @@ function typedOf(value: unknown, wrong: () => BusError): unknown {
   if (typeof kind !== 'string' || !Object.hasOwn(KINDS, kind)) throw wrong()
   const maker = KINDS[kind as Kind]
   if ('BYTES_PER_ELEMENT' in maker && buffer.byteLength % maker.BYTES_PER_ELEMENT !== 0) throw wrong()
-  return new maker(buffer as ArrayBuffer)
+  return new (maker as new (buffer: ArrayBuffer) => unknown)(buffer as ArrayBuffer)
 }

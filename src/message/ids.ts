@@ -6,6 +6,11 @@ export type MessageId = string & { readonly __brand: 'MessageId' }
 const LOW = Array.from({ length: 4_096 }, (_, value) => value.toString(16).padStart(3, '0'))
 const FORM = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i
 
+/** The lowest 24 bits of a number as six hex digits, without converting it. */
+export function hexOf24(value: number): string {
+  return (LOW[(value >>> 12) & 0xfff] as string) + (LOW[value & 0xfff] as string)
+}
+
 function hex(env: Env, digits: number): string {
   let text = ''
   while (text.length < digits) text += Math.floor(env.random() * 0x1_0000).toString(16).padStart(4, '0')

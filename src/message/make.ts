@@ -49,18 +49,24 @@ export function messageMaker(env: Env = systemEnv()): MessageMaker {
 
 /**
  * The answer to a request, without a bus: to its sender, on its reply topic or else the sender's inbox; same level, session and
- * correlation, a copy of its headers; `causationId` is the request's id. Throws INVALID_MESSAGE when the request names neither a
+ * correlation, a copy of its headers with those of `headers` on top; `causationId` is the request's id. Throws INVALID_MESSAGE when the request names neither a
  * reply topic nor a sender.
  */
-export function createReply<T>(request: Message, data: T, from?: string, maker: MessageMaker = messageMaker()): Message<T> {
+export function createReply<T>(
+  request: Message,
+  data: T,
+  from?: string,
+  maker: MessageMaker = messageMaker(),
+  headers: Headers = {},
+): Message<T> {
   const topic = request.replyTo ?? (request.from === undefined ? undefined : agentTopic(request.from))
   if (topic === undefined) {
     throw new BusError('INVALID_MESSAGE', `"${request.topic}" has neither "replyTo" nor "from": nobody can be answered`, {
       details: { field: 'replyTo', id: request.id },
     })
   }
-  const { priority, session, headers } = request
-  const reply = maker.make(topic, data, { from, to: request.from, session, priority, headers: { ...headers } })
+  const { priority, session } = request
+  const reply = maker.make(topic, data, { from, to: request.from, session, priority, headers: { ...request.headers, ...headers } })
   if (reply instanceof Envelope) Envelope.setCause(reply, causeOf(request))
   return reply
 }

@@ -64,7 +64,7 @@ export class Envelope<T = unknown> implements Message<T> {
   replyTo: string | undefined = undefined
   headers: Headers = NO_HEADERS
   #publishedMs: number
-  #deadlineMs = Number.POSITIVE_INFINITY
+  #deadlineMs: number | undefined = undefined
   #cause: Cause | undefined = undefined
   #note: object | undefined = undefined
   #account: object | undefined = undefined
@@ -87,7 +87,12 @@ export class Envelope<T = unknown> implements Message<T> {
 
   /** Monotonic milliseconds of expiry; Infinity for never. */
   static deadlineMs(message: Envelope): number {
-    return message.#deadlineMs
+    return message.#deadlineMs ?? Number.POSITIVE_INFINITY
+  }
+
+  /** True when the message may be over before it is handled: it has a deadline, or somebody may give it up. */
+  static mayBeOver(message: Envelope): boolean {
+    return message.#deadlineMs !== undefined || message.#note !== undefined
   }
 
   static setDeadline(message: Envelope, deadlineMs: number): void {

@@ -1,4 +1,4 @@
-import type { Env, Timer } from '../kit/env.ts'
+import { type Env, systemEnv, type Timer } from '../kit/env.ts'
 
 /** An {@link Env} whose clocks stand still until they are moved. */
 export interface FakeEnv extends Env {
@@ -24,6 +24,7 @@ export interface FakeEnvOptions {
 
 /** Makes a simulated clock with seeded random numbers: pass it as `createBus({ env })`. The same seed gives the same run. */
 export function fakeEnv(options: FakeEnvOptions = {}): FakeEnv {
+  const real = systemEnv()
   let monotonicMs = 0
   let wallMs = options.wallMs ?? Date.UTC(2026, 0, 1)
   let state = options.seed ?? 1
@@ -32,7 +33,7 @@ export function fakeEnv(options: FakeEnvOptions = {}): FakeEnv {
 
   const settle = async (): Promise<void> => {
     // Work makes work: a few turns of the real loop let chains of promises and immediates come to rest.
-    for (let turn = 0; turn < 8; turn++) await new Promise<void>((resolve) => void setImmediate(resolve))
+    for (let turn = 0; turn < 8; turn++) await new Promise<void>((resolve) => real.nextTurn(resolve))
   }
   const nextDue = (limitMs: number): number | undefined => {
     let found: number | undefined
@@ -58,8 +59,8 @@ export function fakeEnv(options: FakeEnvOptions = {}): FakeEnv {
       armed.set(key, { dueMs: monotonicMs + Math.max(0, delayMs), run })
       return { cancel: () => void armed.delete(key) }
     },
-    soon: queueMicrotask,
-    nextTurn: (run) => void setImmediate(run),
+    soon: real.soon,
+    nextTurn: real.nextTurn,
     get timers() {
       return armed.size
     },

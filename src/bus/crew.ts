@@ -1,0 +1,72 @@
+import type { Run } from './delivery.ts'
+import type { Member } from './member.ts'
+
+// Hot path. Who may handle the messages of a queue, and what they have in hand.
+
+/** The members of a queue, and the list of their running handlers. */
+export class Crew {
+  members: readonly Member[] = []
+  running = 0
+  #next = 0
+  #runs: Run | undefined = undefined
+
+  join(member: Member): void {
+    this.members = [...this.members, member]
+  }
+
+  /** False when the member was not there. */
+  leave(member: Member): boolean {
+    const before = this.members.length
+    this.members = this.members.filter((one) => one !== member)
+    this.#next = 0
+    return this.members.length < before
+  }
+
+  /** True when some member could take one more message, in a session or without one. */
+  hasRoom(inSession: boolean): boolean {
+    const { members } = this
+    for (let index = 0; index < members.length; index++) if (members[index]!.hasRoom(inSession)) return true
+    return false
+  }
+
+  /** Round robin among the members that have room; a message that breaks a cycle goes to any. */
+  choose(inSession: boolean): Member {
+    const { members } = this
+    if (members.length === 1) return members[0]!
+    for (let step = 0; step < members.length; step++) {
+      const member = members[(this.#next + step) % members.length]!
+      if (!member.hasRoom(inSession)) continue
+      this.#next = (this.#next + step + 1) % members.length
+      return member
+    }
+    return members[this.#next % members.length]!
+  }
+
+  begin(run: Run, member: Member, inSession: boolean): void {
+    const first = this.#runs
+    run.next = first
+    run.previous = undefined
+    if (first !== undefined) first.previous = run
+    this.#runs = run
+    this.running++
+    member.running++
+    if (!inSession) member.loose++
+  }
+
+  end(run: Run, member: Member, inSession: boolean): void {
+    const { next, previous } = run
+    if (previous === undefined) this.#runs = next
+    else previous.next = next
+    if (next !== undefined) next.previous = previous
+    run.next = undefined
+    run.previous = undefined
+    this.running--
+    member.running--
+    if (!inSession) member.loose--
+  }
+
+  /** What is running now, newest first. */
+  *runs(): IterableIterator<Run> {
+    for (let one = this.#runs; one !== undefined; one = one.next) yield one
+  }
+}
