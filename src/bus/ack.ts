@@ -53,6 +53,8 @@ export interface Ack {
   readonly recipients: number
   /** Queues that did not accept it. Only a message that nobody accepted makes the publish reject. */
   readonly refused: readonly Refusal[]
+  /** For `send` and `broadcast`: the agents that took it, in order. */
+  readonly accepted?: readonly string[]
   /** True when it waits for an agent that is declared but not registered yet. */
   readonly held: boolean
   /** With `until: "handled"`: what happened at each recipient. */

@@ -3,7 +3,7 @@ import type { Env } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import { TimerWheel } from '../kit/timer-wheel.ts'
 import { SlidingCount } from '../kit/window.ts'
-import { SYSTEM_ROOT } from '../message/address.ts'
+import { INBOX_ROOT, SYSTEM_ROOT } from '../message/address.ts'
 import type { TopicContract } from '../message/contract.ts'
 import { IdMaker } from '../message/ids.ts'
 import { type Cause, Envelope, type Message } from '../message/message.ts'
@@ -113,17 +113,11 @@ export class Core implements QueueHost, RequestHost {
   resume(queue: Queue): void {
     this.pump.resume(queue)
   }
-  mayStart(queue: Queue): boolean {
-    return this.pump.mayStart(queue)
-  }
   started(): void {
     this.pump.started()
   }
   ended(): void {
     this.pump.ended()
-  }
-  handedOut(count: number): void {
-    this.pump.sinceTurn += count
   }
   watch(run: Run): void {
     if (this.#young.push(run) === 1) this.env.nextTurn(this.#watchYoung)
@@ -240,7 +234,10 @@ export class Core implements QueueHost, RequestHost {
 
   /** Answers a request by whatever way its requester is reached; false when nobody waits. */
   respond(request: Envelope, data: unknown, from: string | undefined, options: ReplyOptions | undefined): boolean {
-    if (request.replyTo === undefined) return false
+    if (request.replyTo === undefined) {
+      this.requests.late(request, data)
+      return false
+    }
     if (this.requests.owns(request.replyTo)) return this.requests.answer(request, data, from, options)
     return this.#answerByTopic(request, data, from)
   }
@@ -248,7 +245,7 @@ export class Core implements QueueHost, RequestHost {
   makeAnswer(request: Envelope, data: unknown, from: string | undefined, options: ReplyOptions | undefined): Envelope {
     const { replyPriority } = this.options
     const priority = options?.priority ?? (replyPriority === 'same' ? request.priority : replyPriority)
-    const answer = this.maker.make(request.replyTo as string, data, options, undefined)
+    const answer = this.maker.make(request.replyTo ?? `${INBOX_ROOT}.nowhere`, data, options, undefined)
     return Envelope.asAnswer(answer, request, priority, from, options?.headers === undefined)
   }
 

@@ -31,6 +31,10 @@ export interface DeliveryHost {
 /** Who is told how a delivery ended: the queue it came from, or later the worker that settles kept deliveries. */
 export interface DeliveryOwner {
   readonly host: DeliveryHost
+  /** What is being handled now. */
+  runs(): IterableIterator<Delivery>
+  /** True when a message would be handled now, without waiting for anything that runs. */
+  couldStart(session: string | undefined): boolean
   /** The delivery runs on after its handler returned, or may wait for others: count it, give it a run. */
   count(delivery: Delivery): Run
   settled(delivery: Delivery, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void
@@ -40,6 +44,9 @@ export interface DeliveryOwner {
 export interface Note {
   /** The delivery in whose handler the waiting takes place. */
   readonly frame: Delivery | undefined
+  /** The message that is awaited, and who got it. */
+  readonly awaited: Envelope | undefined
+  owners: readonly DeliveryOwner[]
   /** True when nobody needs the message handled any more. */
   readonly cancelled: boolean
   /** The message is being handled. */
@@ -62,6 +69,8 @@ export class Delivery implements Context {
   readonly member: Member
   readonly owner: DeliveryOwner
   readonly startedMs: number
+  /** As it was when it was handed out: a handler might change its own envelope. */
+  readonly session: string | undefined
   /** Present while it is counted among the running ones: not for a handler that returns at once and asks for nothing. */
   run: Run | undefined = undefined
   ended = false
@@ -69,6 +78,7 @@ export class Delivery implements Context {
 
   constructor(owner: DeliveryOwner, member: Member, message: Envelope, startedMs: number) {
     this.message = message
+    this.session = message.session
     this.member = member
     this.owner = owner
     this.startedMs = startedMs

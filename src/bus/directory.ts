@@ -4,6 +4,7 @@ import { agentTopic } from '../message/address.ts'
 import { parseTopic } from '../message/topic.ts'
 import { type AgentInfo, type AgentRecord, type AgentStatus, agentInfo } from './agents.ts'
 import type { Core } from './core.ts'
+import type { Delivery } from './delivery.ts'
 import { Member } from './member.ts'
 import type { Handler } from './handler.ts'
 import { Inbox, type ReceiveOptions } from './inbox.ts'
@@ -180,6 +181,12 @@ class LiveAgent extends Verbs implements Agent {
     record.queue.join(this.#member)
   }
 
+  /** Asked under the agent's name while one of its handlers runs: that handler is taken to be the one who asks. */
+  protected override get frame(): Delivery | undefined {
+    for (const one of this.#record.queue.runs()) if (one.waits === undefined || one.waits.size === 0) return one
+    return undefined
+  }
+
   get registered(): boolean {
     return this.#record.registeredAt !== undefined && this.#record.generation === this.#generation
   }
@@ -258,6 +265,10 @@ class LiveAgent extends Verbs implements Agent {
   }
 
   #mustBeRegistered(): void {
-    if (!this.registered) throw new BusError('SUBSCRIPTION_ENDED', `agent "${this.name}" is not registered any more`)
+    if (this.registered) return
+    this.core.agents.get(this.name)
+    throw new BusError('SUBSCRIPTION_ENDED', `agent "${this.name}" was replaced by another one of its name`, {
+      details: { wanted: this.name },
+    })
   }
 }

@@ -89,17 +89,27 @@ export class Inbox {
     return this.#queue.clear('cancelled', new BusError('MESSAGE_DROPPED', `the inbox of "${this.name}" was cleared`))
   }
 
-  /** Endless until the inbox ends or the loop is left. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, undefined> {
-    for (;;) {
-      let message: Message
-      try {
-        message = await this.#next(Number.POSITIVE_INFINITY, undefined)
-      } catch (error) {
-        if (error === this.#ended) return
-        throw error
-      }
-      yield message
+  /** Endless until the inbox ends or the loop is left; leaving ends a wait at once and takes no message. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    const left = new AbortController()
+    const done: IteratorResult<Message> = { done: true, value: undefined }
+    return {
+      next: async () => {
+        if (left.signal.aborted) return done
+        try {
+          return { done: false, value: await this.#next(Number.POSITIVE_INFINITY, left.signal) }
+        } catch (error) {
+          if (error === this.#ended || left.signal.aborted) return done
+          throw error
+        }
+      },
+      return: async () => {
+        left.abort()
+        return done
+      },
+      [Symbol.asyncIterator]() {
+        return this
+      },
     }
   }
 

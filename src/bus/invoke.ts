@@ -12,7 +12,7 @@ export function invoke(delivery: Delivery): boolean {
     result = delivery.member.handler(delivery.message, delivery)
     if (result === undefined && delivery.run === undefined) return true
     // Looking at a result can throw too: a revoked Proxy, a `then` that is a trap.
-    if (typeof result === 'object' && result !== null) {
+    if ((typeof result === 'object' && result !== null) || typeof result === 'function') {
       if (result instanceof Promise) {
         awaitResult(delivery, result)
         return false

@@ -3,6 +3,9 @@ import { LANE_COUNT } from '../message/priority.ts'
 
 // Hot path: written for the machine. Lanes are told by number, 0 first; a bit mask says which of them hold anything.
 
+/** The rank of empty lanes: behind every other. */
+export const NO_RANK = LANE_COUNT
+
 /**
  * Five first-in-first-out lanes with an overtaking bound: the highest lane that holds anything is served, but once the head of a
  * lane has been passed by `bound` values of higher lanes it goes next. So nothing starves, and inside a lane order is exact.
@@ -25,11 +28,16 @@ export class Lanes<T> {
     return this.#size
   }
 
-  push(lane: number, value: T): void {
+  /** `passed`: how often the value was passed already, elsewhere; counts when it is the head of its lane. */
+  push(lane: number, value: T, passed: number = 0): void {
     let ring = this.#rings[lane]
     if (ring === undefined) {
       ring = new Ring<T>()
       this.#rings[lane] = ring
+    }
+    if (passed > 0 && ring.size === 0) {
+      this.#passed[lane] = passed
+      this.#contested = true
     }
     ring.push(value)
     this.#mask |= 1 << lane
@@ -44,10 +52,23 @@ export class Lanes<T> {
     return (mask & (mask - 1)) === 0 ? highest : this.#dueLane(highest)
   }
 
-  /** True when the lane that comes next jumps ahead because its head was passed too often. */
-  get jumps(): boolean {
-    const mask = this.#mask
-    return mask !== 0 && this.nextLane() !== 31 - Math.clz32(mask & -mask)
+  /** How urgent the next value is, to compare several lanes: its lane, -1 when it was passed too often, {@link NO_RANK} for none. */
+  rank(): number {
+    const lane = this.nextLane()
+    if (lane < 0) return NO_RANK
+    return this.#passed[lane]! >= this.#bound ? -1 : lane
+  }
+
+  /** Counts that a value of `lane` was handed out, here or elsewhere: heads of lower lanes were passed. */
+  pass(lane: number): void {
+    if (this.#mask >> (lane + 1) === 0) return
+    this.#contested = true
+    for (let lower = lane + 1; lower < LANE_COUNT; lower++) if (this.#mask & (1 << lower)) this.#passed[lower]!++
+  }
+
+  /** How often the head of a lane was passed since the lane was served last. */
+  passedOf(lane: number): number {
+    return this.#passed[lane] ?? 0
   }
 
   /** Takes the next value by priority and bound. */
@@ -56,9 +77,8 @@ export class Lanes<T> {
     if (mask === 0) return undefined
     const highest = 31 - Math.clz32(mask & -mask)
     if ((mask & (mask - 1)) === 0) return this.takeFrom(highest)
-    this.#contested = true
     const lane = this.#dueLane(highest)
-    for (let lower = lane + 1; lower < LANE_COUNT; lower++) if (mask & (1 << lower)) this.#passed[lower]!++
+    this.pass(lane)
     return this.takeFrom(lane)
   }
 

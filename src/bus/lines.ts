@@ -47,9 +47,14 @@ export class Lines {
     return this.#lines.size
   }
 
-  /** The lane of the best parked message that may go on; -1 for none. */
-  readyLane(): number {
-    return this.#ready.nextLane()
+  /** How urgent the best parked message is that may go on. */
+  rank(): number {
+    return this.#ready.rank()
+  }
+
+  /** A message of `lane` was handed out. */
+  pass(lane: number): void {
+    this.#ready.pass(lane)
   }
 
   /** True when the message must wait behind its session. */
@@ -59,9 +64,10 @@ export class Lines {
     return !this.#mayGo(line) || line.parked.sizeOf(LANE_OF[message.priority]) > 0
   }
 
-  park(message: Envelope): void {
+  /** `passed`: how often it was passed by higher ones so far. */
+  park(message: Envelope, passed: number): void {
     const line = this.#line(message.session ?? NO_SESSION)
-    line.parked.push(LANE_OF[message.priority], message)
+    line.parked.push(LANE_OF[message.priority], message, passed)
     this.#parked++
     if (this.#mayGo(line)) this.#list(line)
   }
@@ -69,7 +75,8 @@ export class Lines {
   /** Takes the best parked message of a line that has nothing running. */
   takeReady(): Envelope | undefined {
     for (;;) {
-      const line = this.#ready.take()
+      const lane = this.#ready.nextLane()
+      const line = this.#ready.takeFrom(lane)
       if (line === undefined) return undefined
       line.listed = false
       if (!this.#mayGo(line)) continue
@@ -150,6 +157,7 @@ export class Lines {
   #list(line: Line): void {
     if (line.listed || line.parked.size === 0) return
     line.listed = true
-    this.#ready.push(line.parked.nextLane(), line)
+    const lane = line.parked.nextLane()
+    this.#ready.push(lane, line, line.parked.passedOf(lane))
   }
 }

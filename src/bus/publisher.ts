@@ -92,7 +92,10 @@ export interface Chunk<T = unknown> {
 /** A streamed answer. Iterate it (also several times at once: every observer gets every part), or `cancel()` it. */
 export interface ReplyStream<T = unknown> extends AsyncIterable<T> {
   readonly id: string
-  /** The parts with their index and metadata; from the first one, or from `from`. */
+  /**
+   * The parts with their index and metadata, from the first one or from `from`. The last chunk is final: without data at the end of
+   * a generator; with `metadata.error` when the stream failed, and then nothing is thrown.
+   */
   chunks(from?: number): AsyncIterableIterator<Chunk<T>>
   /** Stops the producer: its `context.signal` is aborted and its generator returned. */
   cancel(reason?: unknown): void

@@ -58,6 +58,7 @@ export class Pump {
   resume(queue: Queue): void {
     if (this.paused || this.#mustYield()) this.schedule(queue)
     else queue.dispatch()
+    if (this.#blocked.size > 0) this.#unblock()
   }
 
   mayStart(queue: Queue): boolean {
@@ -143,6 +144,8 @@ export class Pump {
       const queue = this.#line.shift()
       if (queue === undefined) return
       queue.dispatch()
+      // The queue may have had nothing to start: its place is for the next one.
+      if (this.#blocked.size > 0) this.#unblock()
       if (this.#mustYield()) break
     }
     this.#arm()

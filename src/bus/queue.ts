@@ -6,7 +6,7 @@ import { Crew } from './crew.ts'
 import { Delivery, type DeliveryHost, type DeliveryOwner, type Note, Run } from './delivery.ts'
 import type { FailureReason, Outcome } from './ack.ts'
 import { invoke } from './invoke.ts'
-import { Lanes } from './lanes.ts'
+import { Lanes, NO_RANK } from './lanes.ts'
 import { Lines } from './lines.ts'
 import type { Member } from './member.ts'
 import type { QueueOptions } from './options.ts'
@@ -19,16 +19,21 @@ const TURN = 64
 
 /** What a queue needs from the bus around it. */
 export interface QueueHost extends DeliveryHost {
-  /** False when as many handlers run as the bus allows; the queue is called again when there is room. */
-  mayStart(queue: Queue): boolean
   /** Calls `dispatch` soon. */
   schedule(queue: Queue): void
   /** Calls `dispatch` now, or soon when the event loop has waited long enough. */
   resume(queue: Queue): void
   started(): void
   ended(): void
-  /** So many messages were handed out in one turn. */
-  handedOut(count: number): void
+  readonly pump: {
+    readonly active: number
+    readonly limit: number
+    readonly paused: boolean
+    /** Messages handed out since the event loop had its turn. */
+    sinceTurn: number
+    /** False when as many handlers run as the bus allows; the queue is called again when there is room. */
+    mayStart(queue: Queue): boolean
+  }
   pressure(queue: Queue, filled: boolean, size: number): void
   /** One delivery is over: balance, receipts, announcements. */
   settle(
@@ -63,6 +68,8 @@ export class Queue implements DeliveryOwner, RoomOwner {
   /** Handed out before everything else: nested requests that would wait for ever. */
   #urgent: Envelope[] | undefined = undefined
   #receivers: Receiver[] | undefined = undefined
+  /** The only member, while there are neither sessions nor urgent messages to look at. */
+  #solo: Member | undefined = undefined
   #dispatching = false
   #sawSession = false
   scheduled = false
@@ -116,12 +123,15 @@ export class Queue implements DeliveryOwner, RoomOwner {
   join(member: Member): void {
     this.#crew.join(member)
     if (this.#sawSession) this.#beginLines()
+    this.#chooseSolo()
     this.host.schedule(this)
   }
 
   /** False when the member was not there. */
   leave(member: Member): boolean {
-    return this.#crew.leave(member)
+    const was = this.#crew.leave(member)
+    this.#chooseSolo()
+    return was
   }
 
   /** Takes a message in; false when there is no room and {@link overflow} must decide. */
@@ -154,6 +164,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.enqueued++
     this.#urgent ??= []
     this.#urgent.push(message)
+    this.#chooseSolo()
     this.host.schedule(this)
   }
 
@@ -162,7 +173,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
     if (this.size > 0) return false
     if (this.#receivers !== undefined && this.#receivers.length > 0) return true
     if (!this.#crew.hasRoom(session !== undefined)) return false
-    for (const one of this.runs()) if (session !== undefined && one.message.session === session) return false
+    for (const one of this.runs()) if (session !== undefined && one.session === session) return false
     return true
   }
 
@@ -171,7 +182,8 @@ export class Queue implements DeliveryOwner, RoomOwner {
     if (this.#dispatching) return
     this.scheduled = false
     this.#dispatching = true
-    this.#handOutTurn()
+    if (this.#solo === undefined) this.#handOutTurn()
+    else this.#handOutSolo(this.#solo)
     this.#dispatching = false
   }
 
@@ -238,7 +250,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
     const run = this.host.runs.pop() ?? new Run()
     run.delivery = delivery
     delivery.run = run
-    const { session } = delivery.message
+    const { session } = delivery
     this.#crew.begin(run, delivery.member, session !== undefined)
     if (session !== undefined && this.#lines !== undefined) this.#lines.started(session)
     this.host.started()
@@ -246,17 +258,59 @@ export class Queue implements DeliveryOwner, RoomOwner {
   }
 
   settled(delivery: Delivery, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void {
-    const { message, run } = delivery
+    const { message, run, session } = delivery
     if (run !== undefined) {
-      this.#crew.end(run, delivery.member, message.session !== undefined)
+      this.#crew.end(run, delivery.member, session !== undefined)
       run.release(this.host)
       delivery.run = undefined
-      if (this.#lines !== undefined) this.#lines.ended(message.session)
+      if (this.#lines !== undefined) this.#lines.ended(session)
       this.host.ended()
-    } else this.#lines?.skipped(message.session)
+    } else this.#lines?.skipped(session)
     this.#noteEnd(message, delivery.startedMs, this.host.clock.nowMs(), outcome === 'handled')
     this.host.settle(this, message, outcome, value, reason, error, delivery)
     if (!this.#dispatching && !this.scheduled && this.size > 0) this.host.resume(this)
+  }
+
+  /** The common case, one member and no session: the same as {@link #handOutTurn} without asking each time. */
+  #handOutSolo(member: Member): void {
+    const { host } = this
+    const { clock, pump } = host
+    const lanes = this.#lanes
+    const { room } = this
+    let handed = 0
+    let nowMs = -1
+    while (handed < TURN && (member.running === 0 || member.hasRoom(false)) && pump.active < pump.limit && !pump.paused) {
+      const message = lanes.take()
+      if (message === undefined) break
+      handed++
+      if (room.isWatching) room.shrank(lanes.size)
+      if (Envelope.mayBeOver(message) && this.#isOver(message)) continue
+      const startedMs = nowMs < 0 ? clock.nowMs() : nowMs
+      const account = Envelope.accountOf(message) as Account
+      const { channel } = account
+      channel.latency.record(startedMs - Envelope.publishedMs(message))
+      this.dequeued++
+      const own = Envelope.isLoose(message) ? Envelope.ownCopy(message) : message
+      const delivery = new Delivery(this, member, own, startedMs)
+      const note = Envelope.noteOf(message) as Note | undefined
+      if (note !== undefined) note.started(delivery)
+      nowMs = -1
+      if (!invoke(delivery)) continue
+      delivery.ended = true
+      host.settle(this, message, 'handled', undefined, undefined, undefined, delivery)
+      nowMs = clock.nowMs()
+      this.progressMs = nowMs
+      this.lastHandledMs = nowMs
+      channel.handling.record(nowMs - startedMs)
+      const { priority } = message
+      this.handledByLane[priority === 'normal' ? 2 : laneOf(priority)]!++
+      // The handler may have brought sessions, a nested request or another member.
+      if (this.#solo !== member) break
+    }
+    if (handed > 0) pump.sinceTurn += handed
+    if (this.size > 0 && (handed === TURN || this.#solo !== member || pump.active >= pump.limit || pump.paused)) {
+      if (pump.mayStart(this)) host.schedule(this)
+    }
   }
 
   #handOutTurn(): void {
@@ -266,7 +320,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
     let nowMs = -1
     for (; handed < TURN; handed++) {
       if (this.#crew.members.length === 0) break
-      if (this.#urgent === undefined && !this.host.mayStart(this)) break
+      if (this.size === 0 || (this.#urgent === undefined && !this.host.pump.mayStart(this))) break
       const message = this.#next()
       if (message === undefined) break
       if (Envelope.mayBeOver(message) && this.#isOver(message)) continue
@@ -276,8 +330,13 @@ export class Queue implements DeliveryOwner, RoomOwner {
         this.#noteEnd(message, startedMs, nowMs, true)
       } else nowMs = -1
     }
-    if (handed > 0) this.host.handedOut(handed)
+    this.host.pump.sinceTurn += handed
     if (handed === TURN && this.size > 0) this.host.schedule(this)
+  }
+
+  #chooseSolo(): void {
+    const { members } = this.#crew
+    this.#solo = members.length === 1 && this.#lines === undefined && this.#urgent === undefined ? members[0] : undefined
   }
 
   #accept(message: Envelope, size: number): void {
@@ -301,13 +360,15 @@ export class Queue implements DeliveryOwner, RoomOwner {
     const { members } = this.#crew
     if (this.#lines !== undefined || members.length === 0 || (members.length === 1 && members[0]!.concurrency === 1)) return
     this.#lines = new Lines(this.#overtaking, () => this.#crew.hasRoom(false))
-    for (const one of this.runs()) this.#lines.started(one.message.session)
+    for (const one of this.runs()) this.#lines.started(one.session)
+    this.#chooseSolo()
   }
 
   #next(): Envelope | undefined {
     if (this.#urgent !== undefined) {
       const message = this.#urgent.shift() as Envelope
       if (this.#urgent.length === 0) this.#urgent = undefined
+      this.#chooseSolo()
       return message
     }
     const lines = this.#lines
@@ -318,24 +379,28 @@ export class Queue implements DeliveryOwner, RoomOwner {
       return message
     }
     while (this.#crew.hasRoom(true)) {
-      const ready = lines.readyLane()
-      const fresh = this.#lanes.nextLane()
-      if (ready < 0 && fresh < 0) return undefined
-      // What was parked is older, so it goes first within a level; a lane that was passed too often jumps ahead of both.
-      if (ready >= 0 && (fresh < 0 || (ready <= fresh && !this.#lanes.jumps))) {
-        const message = lines.takeReady()
-        if (message === undefined) continue
-        this.room.shrank(this.size)
-        return message
-      }
-      const message = this.#lanes.take() as Envelope
-      if (lines.mustWait(message)) {
-        lines.park(message)
-        continue
-      }
-      this.room.shrank(this.size)
+      const fresh = this.#lanes.rank()
+      const ready = lines.rank()
+      if (fresh === NO_RANK && ready === NO_RANK) return undefined
+      // What was parked is older, so it goes first within a level.
+      const message = ready <= fresh ? lines.takeReady() : this.#takeFresh(lines)
+      if (message === undefined) continue
+      const lane = LANE_OF[message.priority]
+      this.#lanes.pass(lane)
+      lines.pass(lane)
+      if (this.room.isWatching) this.room.shrank(this.size)
       return message
     }
+    return undefined
+  }
+
+  /** Takes the next message out of the lanes; parks it, and returns nothing, when its session is busy. */
+  #takeFresh(lines: Lines): Envelope | undefined {
+    const lane = this.#lanes.nextLane()
+    const passed = this.#lanes.passedOf(lane)
+    const message = this.#lanes.takeFrom(lane) as Envelope
+    if (!lines.mustWait(message)) return message
+    lines.park(message, passed)
     return undefined
   }
 
@@ -362,7 +427,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
     if (note !== undefined) note.started(delivery)
     if (!invoke(delivery)) return false
     delivery.ended = true
-    if (this.#lines !== undefined) this.#lines.skipped(message.session)
+    if (this.#lines !== undefined) this.#lines.skipped(delivery.session)
     this.host.settle(this, message, 'handled', undefined, undefined, undefined, delivery)
     return true
   }
@@ -373,7 +438,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
     if (!handled) return
     this.lastHandledMs = nowMs
     const { priority } = message
-    this.handledByLane[priority === 'normal' ? 2 : LANE_OF[priority]]!++
+    this.handledByLane[priority === 'normal' ? 2 : laneOf(priority)]!++
   }
 
   /** Settles a message that must not be handled any more; false when it may. */
@@ -415,6 +480,11 @@ export class Queue implements DeliveryOwner, RoomOwner {
       this.#receivers.shift()?.take(message)
     }
   }
+}
+
+/** A handler might have changed the level of its own envelope. */
+function laneOf(priority: Priority): number {
+  return LANE_OF[priority] ?? 2
 }
 
 /** Handled messages by level. */

@@ -1,11 +1,13 @@
 import type { Envelope } from '../message/message.ts'
-import type { Delivery, Note } from './delivery.ts'
+import type { Delivery, DeliveryOwner, Note } from './delivery.ts'
 import type { DeliveryReport, FailureReason, Outcome } from './ack.ts'
 import type { Entry } from './router.ts'
 
 /** Collects what becomes of one message at each recipient; passes everything on to a note behind it. */
 export class Receipt implements Note {
   readonly frame: Delivery | undefined
+  awaited: Envelope | undefined = undefined
+  owners: readonly DeliveryOwner[] = []
   readonly reports: DeliveryReport[] = []
   readonly #done = Promise.withResolvers<readonly DeliveryReport[]>()
   readonly #behind: Note | undefined
@@ -15,7 +17,6 @@ export class Receipt implements Note {
   constructor(frame: Delivery | undefined, behind: Note | undefined) {
     this.frame = frame
     this.#behind = behind
-    frame?.waitFor(this)
   }
 
   get cancelled(): boolean {
@@ -25,6 +26,11 @@ export class Receipt implements Note {
   /** Resolves when every recipient is done. */
   get done(): Promise<readonly DeliveryReport[]> {
     return this.#done.promise
+  }
+
+  /** The publisher waits for the recipients before it goes on. */
+  hold(): void {
+    this.frame?.waitFor(this)
   }
 
   /** Says how many recipients there are; some may be done already. */
@@ -61,6 +67,7 @@ export class Receipt implements Note {
 /** Recipients of different ranks: those of one rank begin when all of the former rank are done. */
 export class Ranks implements Note {
   readonly frame: Delivery | undefined
+  owners: readonly DeliveryOwner[]
   readonly #behind: Note | undefined
   readonly #waves: Entry[][]
   readonly #send: (entries: readonly Entry[], message: Envelope) => void
@@ -76,9 +83,14 @@ export class Ranks implements Note {
     const byRank = Map.groupBy(entries, (entry) => entry.rank)
     this.#waves = [...byRank.keys()].sort((a, b) => a - b).map((rank) => byRank.get(rank) as Entry[])
     this.#message = message
+    this.owners = entries.map((entry) => entry.queue)
     this.#behind = behind
     this.#send = send
     this.frame = behind?.frame
+  }
+
+  get awaited(): Envelope {
+    return this.#message
   }
 
   get cancelled(): boolean {

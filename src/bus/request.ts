@@ -4,7 +4,7 @@ import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
 import { INBOX_ROOT } from '../message/address.ts'
 import { hexOf24 } from '../message/ids.ts'
 import type { Envelope, Message } from '../message/message.ts'
-import type { Delivery, Note } from './delivery.ts'
+import type { Delivery, DeliveryOwner, Note } from './delivery.ts'
 import type { FailureReason, Outcome } from './ack.ts'
 import type { ReplyOptions } from './handler.ts'
 
@@ -27,6 +27,7 @@ export abstract class Pending extends Deadline implements Note {
   slot = -1
   readonly frame: Delivery | undefined
   message!: Envelope
+  owners: readonly DeliveryOwner[] = []
   /** Recipients that have not settled yet; counts below zero until {@link arm}. */
   #left = 0
   #armed = false
@@ -41,6 +42,10 @@ export abstract class Pending extends Deadline implements Note {
     this.table = table
     this.frame = frame
     frame?.waitFor(this)
+  }
+
+  get awaited(): Envelope {
+    return this.message
   }
 
   started(delivery: Delivery): void {

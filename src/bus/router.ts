@@ -1,4 +1,4 @@
-import { INBOX_ROOT } from '../message/address.ts'
+import { agentOf, INBOX_ROOT } from '../message/address.ts'
 import type { TopicContract } from '../message/contract.ts'
 import type { Message } from '../message/message.ts'
 import { isWildcard, parseTopic } from '../message/topic.ts'
@@ -34,6 +34,8 @@ export interface Route {
   readonly topic: string
   readonly channel: Channel
   readonly contract: TopicContract | undefined
+  /** The agent whose inbox the topic is. */
+  readonly agent: string | undefined
   /** All recipients, when no message needs a closer look; else undefined. */
   readonly plain: readonly Queue[] | undefined
   /** The only recipient, when there is just one and the topic is an ordinary one without a schema. */
@@ -152,6 +154,7 @@ export class Router {
       topic,
       channel: this.#accounts.channel(tokens[0] as string),
       contract,
+      agent: agentOf(topic),
       plain: plain ? entries.map((entry) => entry.queue) : undefined,
       only: simple ? (entries[0] as Entry).queue : undefined,
       open,

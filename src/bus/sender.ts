@@ -3,29 +3,28 @@ import { agentTopic, BROADCAST_TOPIC, INBOX_ROOT } from '../message/address.ts'
 import { type TopicContract, validate } from '../message/contract.ts'
 import { Envelope } from '../message/message.ts'
 import { parseTopic } from '../message/topic.ts'
-import type { Account } from './account.ts'
 import type { AgentRecord } from './agents.ts'
 import type { Core } from './core.ts'
-import type { Note } from './delivery.ts'
+import { type Delivered, Distributor, NOBODY_REFUSED } from './distribute.ts'
 import type { Ack, Refusal } from './ack.ts'
 import type { Origin } from './maker.ts'
 import type { BroadcastOptions, PublishOptions, TopicOf } from './publisher.ts'
 import type { Queue } from './queue.ts'
-import { Ranks, Receipt } from './receipt.ts'
-import type { Entry, Route } from './router.ts'
+import { Receipt } from './receipt.ts'
+import type { Route } from './router.ts'
 
 // Hot path: the way of a message from a verb into the queues, in the order in which it happens.
-
-const NOBODY_REFUSED: readonly Refusal[] = Object.freeze([])
 
 /** Puts messages into queues and tells the publisher what was reached. */
 export class Sender {
   readonly #core: Core
+  readonly spread: Distributor
   /** Publishes from before the start. */
   #early: (() => void)[] = []
 
   constructor(core: Core) {
     this.#core = core
+    this.spread = new Distributor(core)
   }
 
   publish(topic: TopicOf<unknown>, data: unknown, options: PublishOptions | undefined, origin: Origin | undefined): Promise<Ack> {
@@ -62,7 +61,7 @@ export class Sender {
     const [first] = records as [AgentRecord]
     const only = records.length === 1 ? { ...options, to: first.name } : options
     const message = this.#core.maker.make(agentTopic(first.name), data, only, origin)
-    return this.#toQueues(message, records, options, undefined)
+    return this.#toQueues(message, records, options, origin, undefined)
   }
 
   broadcast(data: unknown, options: BroadcastOptions | undefined, origin: Origin | undefined): Promise<Ack> {
@@ -78,7 +77,7 @@ export class Sender {
         if (record.registeredAt === undefined || excluded.has(record.name)) return false
         return options?.echo === true || record.name !== message.from
       })
-      return this.#toQueues(message, records, options, this.#core.router.route(BROADCAST_TOPIC))
+      return this.#toQueues(message, records, options, origin, this.#core.router.route(BROADCAST_TOPIC))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -101,40 +100,9 @@ export class Sender {
     return this.#core.router.route(text)
   }
 
-  /** Puts a made message into every queue that should have it. Returns how many took it, and who did not. */
-  deliver(route: Route, message: Envelope, note: Note | undefined): Delivered {
-    Envelope.setAccount(message, route.channel.account)
-    route.channel.messages++
-    this.#core.note(message)
-    if (note !== undefined) Envelope.setNote(message, note)
-    const { plain } = route
-    if (plain !== undefined) return this.#offerAll(plain, message)
-    const entries = this.#core.router.select(route, message)
-    if (route.ranked) {
-      const ranks = new Ranks(message, entries, note, (wave) => this.#sendWave(wave, message, ranks))
-      Envelope.setNote(message, ranks)
-      ranks.nextWave()
-      return { accepted: entries.length, refused: NOBODY_REFUSED, waits: undefined, slowingMs: 0 }
-    }
-    return this.#offerAll(
-      entries.map((entry) => entry.queue),
-      message,
-    )
-  }
-
-  /** Hands a message to one queue past everything that waits there. */
-  urge(queue: Queue, message: Envelope, note: Note): void {
-    const { channel } = this.#core.router.route(message.topic)
-    Envelope.setAccount(message, channel.account)
-    channel.messages++
-    this.#core.note(message)
-    Envelope.setNote(message, note)
-    queue.urge(message)
-  }
-
   /** Routes a message that was made already: an answer to a topic outside of this bus's table. */
   forward(message: Envelope): void {
-    this.deliver(this.#core.router.route(message.topic), message, undefined)
+    this.spread.deliver(this.#core.router.route(message.topic), message, undefined, undefined)
   }
 
   /** Everything published before the start goes out now, in order. */
@@ -165,102 +133,59 @@ export class Sender {
     if (options?.until === undefined && options?.receipt !== true) {
       const { plain } = route
       if (plain !== undefined && plain.length === 1) return this.#publishToOne(route, plain[0]!, message)
-      return this.#acknowledge(message, this.deliver(route, message, undefined), undefined, options)
+      return this.#acknowledge(message, this.spread.deliver(route, message, undefined, undefined), undefined, options)
     }
-    const receipt = new Receipt(origin?.delivery, undefined)
-    const delivered = this.deliver(route, message, receipt)
-    receipt.arm(delivered.accepted)
+    const frame = options.until === undefined || options.until === 'accepted' ? undefined : origin?.delivery
+    const receipt = new Receipt(frame, undefined)
+    receipt.awaited = message
+    receipt.hold()
+    const delivered = this.#armed(receipt, () => this.spread.deliver(route, message, receipt, frame))
     return this.#acknowledge(message, delivered, receipt, options)
+  }
+
+  /** Says how many recipients the receipt waits for; a delivery that throws is waited for by nobody. */
+  #armed(receipt: Receipt, deliver: () => Delivered): Delivered {
+    try {
+      const delivered = deliver()
+      receipt.arm(delivered.accepted)
+      return delivered
+    } catch (error) {
+      receipt.arm(0)
+      throw error
+    }
   }
 
   /** The most common case, without a list in between. */
   #publishToOne(route: Route, queue: Queue, message: Envelope): Promise<Ack> {
-    Envelope.setAccount(message, route.channel.account)
-    route.channel.messages++
-    this.#core.note(message)
-    if (!queue.closed && queue.room.slowingMs === 0 && queue.offer(message)) return Promise.resolve(ack(message, 1, NOBODY_REFUSED, false))
-    return this.#acknowledge(message, this.#offerAll([queue], message), undefined, undefined)
+    this.spread.begin(route, message, undefined)
+    if (!queue.closed && queue.room.slowingMs === 0 && queue.offer(message)) {
+      return Promise.resolve(ack(message, 1, NOBODY_REFUSED, false))
+    }
+    return this.#acknowledge(message, this.spread.offerAll([queue], message, undefined, undefined), undefined, undefined)
   }
 
   #toQueues(
     message: Envelope,
     records: readonly AgentRecord[],
     options: PublishOptions | undefined,
+    origin: Origin | undefined,
     watched: Route | undefined,
   ): Promise<Ack> {
     const route = watched ?? this.#core.router.route(message.topic)
-    Envelope.setAccount(message, route.channel.account)
-    route.channel.messages++
-    this.#core.note(message)
-    const tracked = options?.until !== undefined || options?.receipt === true
-    const receipt = tracked ? new Receipt(undefined, undefined) : undefined
-    if (receipt !== undefined) Envelope.setNote(message, receipt)
-    const queues = new Set(records.map((record) => record.queue))
+    const until = options?.until ?? 'accepted'
+    const frame = until === 'accepted' ? undefined : origin?.delivery
+    const receipt = until !== 'accepted' || options?.receipt === true ? new Receipt(frame, undefined) : undefined
+    if (receipt !== undefined) receipt.awaited = message
+    receipt?.hold()
+    this.spread.begin(route, message, receipt)
+    const own = new Set(records.map((record) => record.queue))
     // Whoever listens to the topic without being one of the agents hears it as well.
+    const queues = new Set(own)
     for (const entry of this.#core.router.select(route, message)) queues.add(entry.queue)
-    const delivered = this.#offerAll([...queues], message)
-    receipt?.arm(delivered.accepted)
+    const offer = (): Delivered => this.spread.offerAll([...queues], message, receipt, frame)
+    const delivered = receipt === undefined ? offer() : this.#armed(receipt, offer)
     const held = records.some((record) => record.registeredAt === undefined)
-    return this.#acknowledge(message, delivered, receipt, options, held)
-  }
-
-  #offerAll(queues: readonly Queue[], message: Envelope): Delivered {
-    // One envelope for several recipients must not be changed by any of them.
-    if (queues.length > 1) Object.freeze(message)
-    let accepted = 0
-    let refused: Refusal[] | undefined
-    let waits: Waiting[] | undefined
-    let slowingMs = 0
-    for (let index = 0; index < queues.length; index++) {
-      const queue = queues[index]!
-      if (queue.closed) continue
-      if (queue.room.slowingMs > slowingMs) slowingMs = queue.room.slowingMs
-      if (queue.offer(message)) {
-        accepted++
-        continue
-      }
-      const decided = queue.overflow(message)
-      switch (decided.type) {
-        case 'refused':
-          refused ??= []
-          refused.push(this.#refuse(queue, message, decided.error))
-          break
-        case 'waits':
-          accepted++
-          waits ??= []
-          waits.push({ queue, outcome: decided.outcome })
-          break
-        case 'dropped':
-        case 'made-room':
-          accepted++
-          break
-        default:
-          decided satisfies never
-      }
-    }
-    return { accepted, refused: refused ?? NOBODY_REFUSED, waits, slowingMs }
-  }
-
-  #refuse(queue: Queue, message: Envelope, error: BusError): Refusal {
-    const account = Envelope.accountOf(message) as Account
-    account.channel.refused++
-    this.#core.announce('message.refused', { name: queue.name, message, error })
-    return { name: queue.name, error }
-  }
-
-  #sendWave(wave: readonly Entry[], message: Envelope, ranks: Ranks): void {
-    for (const { queue } of wave) {
-      const { accepted, refused, waits } = this.#offerAll([queue], message)
-      if (accepted === 0) {
-        const error = refused[0]?.error ?? new BusError('SUBSCRIPTION_ENDED', `"${queue.name}" has ended`)
-        ranks.settled(queue.name, 'dropped', undefined, 'queue-full', error)
-      }
-      for (const { outcome } of waits ?? []) {
-        void outcome.then((error) => {
-          if (error !== undefined) ranks.settled(queue.name, 'dropped', undefined, 'queue-full', error)
-        })
-      }
-    }
+    return this.#acknowledge(message, delivered, receipt, options, held, [...own].map((queue) => queue.name))
   }
 
   /** The publisher's promise: at once, or when waiting queues have decided, or when the recipients are done. */
@@ -270,13 +195,14 @@ export class Sender {
     receipt: Receipt | undefined,
     options: PublishOptions | undefined,
     held: boolean = false,
+    names?: readonly string[],
   ): Promise<Ack> {
-    if (delivered.waits === undefined && receipt === undefined && delivered.slowingMs === 0) {
-      return delivered.accepted === 0 && delivered.refused.length > 0
-        ? Promise.reject(delivered.refused[0]?.error)
-        : Promise.resolve(ack(message, delivered.accepted, delivered.refused, held))
+    const { accepted, refused, waits, slowingMs } = delivered
+    if (waits !== undefined || receipt !== undefined || slowingMs !== 0) {
+      return this.#acknowledgeLate(message, delivered, receipt, options, held, names)
     }
-    return this.#acknowledgeLate(message, delivered, receipt, options, held)
+    if (accepted === 0 && refused.length > 0) return Promise.reject((refused[0] as Refusal).error)
+    return Promise.resolve(withNames(ack(message, accepted, refused, held), names))
   }
 
   async #acknowledgeLate(
@@ -285,35 +211,19 @@ export class Sender {
     receipt: Receipt | undefined,
     options: PublishOptions | undefined,
     held: boolean,
+    names: readonly string[] | undefined,
   ): Promise<Ack> {
-    const { refused, accepted } = await this.#decided(message, delivered, receipt)
+    const { refused, accepted } = await decided(delivered, receipt)
     const { slowingMs } = delivered
     if (slowingMs > 0) await new Promise<void>((resolve) => void this.#core.env.after(slowingMs, resolve))
     if (accepted === 0 && refused.length > 0) throw (refused[0] as Refusal).error
-    const base = ack(message, accepted, refused, held)
+    const base = withNames(ack(message, accepted, refused, held), names)
     if (receipt === undefined) return base
     if (options?.until === undefined || options.until === 'accepted') return { ...base, receipt: receipt.done }
     const deliveries = await receipt.done
     const failed = deliveries.findLast((one) => one.outcome !== 'handled')
     if (options.until === 'succeeded' && failed !== undefined) throw failed.error
     return options.receipt === true ? { ...base, deliveries, receipt: receipt.done } : { ...base, deliveries }
-  }
-
-  /** Waits until every queue has accepted or refused. */
-  async #decided(message: Envelope, delivered: Delivered, receipt: Receipt | undefined): Promise<Decided> {
-    const refused = [...delivered.refused]
-    let { accepted } = delivered
-    for (const { name, error } of refused) receipt?.reports.push({ name, outcome: 'refused', reason: 'queue-full', error })
-    await Promise.all(
-      (delivered.waits ?? []).map(async ({ queue, outcome }) => {
-        const error = await outcome
-        if (error === undefined) return
-        accepted--
-        refused.push(this.#refuse(queue, message, error))
-        receipt?.refused(queue.name, error)
-      }),
-    )
-    return { accepted, refused }
   }
 
   /** Decides about a publish outside of "running"; undefined lets it pass. */
@@ -334,22 +244,28 @@ export class Sender {
   }
 }
 
-interface Waiting {
-  readonly queue: Queue
-  readonly outcome: Promise<BusError | undefined>
+/** Waits until every queue has accepted or refused. */
+async function decided(delivered: Delivered, receipt: Receipt | undefined): Promise<{ accepted: number; refused: readonly Refusal[] }> {
+  const refused = [...delivered.refused]
+  for (const { name, error } of refused) receipt?.reports.push({ name, outcome: 'refused', reason: 'queue-full', error })
+  let { accepted } = delivered
+  await Promise.all(
+    (delivered.waits ?? []).map(async ({ queue, outcome }) => {
+      const refusal = await outcome
+      if (refusal === undefined) return
+      accepted--
+      refused.push(refusal)
+      receipt?.refused(queue.name, refusal.error)
+    }),
+  )
+  return { accepted, refused }
 }
 
-interface Delivered {
-  readonly accepted: number
-  readonly refused: readonly Refusal[]
-  readonly waits: readonly Waiting[] | undefined
-  /** Milliseconds by which an adaptive queue slows its publishers now. */
-  readonly slowingMs: number
-}
-
-interface Decided {
-  readonly accepted: number
-  readonly refused: readonly Refusal[]
+/** Adds who took it: everybody that was named but did not refuse. */
+function withNames(base: Ack, names: readonly string[] | undefined): Ack {
+  if (names === undefined) return base
+  const refused = new Set(base.refused.map((one) => one.name))
+  return { ...base, accepted: names.filter((name) => !refused.has(name)) }
 }
 
 function ack(message: Envelope, recipients: number, refused: readonly Refusal[], held: boolean): Ack {

@@ -59,6 +59,8 @@ function asCancel(reason: unknown): BusError {
   return reason instanceof BusError ? reason : new BusError('CANCELLED', 'the stream was cancelled', { cause: reason })
 }
 
+const NO_METADATA = Object.freeze({})
+
 /** The requester's end of a streamed answer. Leaving the loop of the last observer stops the producer. */
 export class ReplyStreamView<T> implements ReplyStream<T> {
   readonly #buffer: StreamBuffer<T>
@@ -72,6 +74,23 @@ export class ReplyStreamView<T> implements ReplyStream<T> {
   }
 
   async *chunks(from: number = 0): AsyncGenerator<Chunk<T>, void, undefined> {
+    let ended = false
+    try {
+      for await (const chunk of this.#read(from)) {
+        ended = chunk.final
+        yield chunk
+      }
+      if (!ended) yield this.#last(NO_METADATA)
+    } catch (error) {
+      yield this.#last(Object.freeze({ error }))
+    }
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    for await (const chunk of this.#read(0)) yield chunk.data
+  }
+
+  async *#read(from: number): AsyncGenerator<Chunk<T>, void, undefined> {
     try {
       yield* this.#buffer.read(from)
     } finally {
@@ -79,8 +98,11 @@ export class ReplyStreamView<T> implements ReplyStream<T> {
     }
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-    for await (const chunk of this.chunks()) yield chunk.data
+  /** The chunk that says how the stream ended. */
+  #last(metadata: Readonly<Record<string, unknown>>): Chunk<T> {
+    const { totalChunks: index, setup } = this.#buffer
+    const time = setup.clock.wallMs(setup.clock.readMs())
+    return { streamId: setup.id, index, data: undefined as T, final: true, size: 0, checksum: undefined, metadata, time }
   }
 
   cancel(reason: unknown = 'cancelled by the requester'): void {

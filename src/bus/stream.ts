@@ -15,9 +15,16 @@ export class StreamRoom {
   readonly maxBytes: number
   bytes = 0
   readonly #waiting: (() => void)[] = []
+  /** Asks all streams to give back what nobody needs; set by who knows them. */
+  reclaim: () => void = () => undefined
 
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes
+  }
+
+  /** True while some producer waits for room. */
+  get isScarce(): boolean {
+    return this.#waiting.length > 0
   }
 
   take(bytes: number): void {
@@ -46,6 +53,8 @@ export interface StreamSetup {
   /** Milliseconds without any progress of a reader after which a waiting producer's stream fails. */
   readonly idleMs: number
   readonly overflow: 'wait' | 'refuse'
+  /** An ended stream belongs to whoever holds it, and no longer to the shared room; else it is freed once it was read. */
+  readonly keeps: boolean
   readonly onCancel: (reason: unknown) => void
   readonly onEnd: () => void
 }
@@ -88,6 +97,8 @@ export class StreamBuffer<T = unknown> extends Deadline {
   readonly #readers = new Set<Reader>()
   #room = Promise.withResolvers<void>()
   #writersWaiting = 0
+  /** Not counted in the shared room any more. */
+  #left = false
   #lastMs: number
 
   constructor(setup: StreamSetup) {
@@ -141,8 +152,9 @@ export class StreamBuffer<T = unknown> extends Deadline {
   /** Stops the producer; readers end with STREAM_CLOSED. */
   cancel(reason: unknown): void {
     if (this.status !== 'active') return
-    this.#end('cancelled', new BusError('STREAM_CLOSED', `stream "${this.setup.id}" was cancelled`, { cause: reason }))
+    // The producer first: once the stream has ended, nobody would tell it any more.
     this.setup.onCancel(reason)
+    this.#end('cancelled', new BusError('STREAM_CLOSED', `stream "${this.setup.id}" was cancelled`, { cause: reason }))
   }
 
   /**
@@ -170,7 +182,14 @@ export class StreamBuffer<T = unknown> extends Deadline {
     } finally {
       this.#readers.delete(reader)
       this.#progress()
+      if (this.status !== 'active' && !this.setup.keeps && this.#readers.size === 0 && reader.next >= this.totalChunks) this.release()
     }
+  }
+
+  /** Gives back what every reader has read, or everything when the stream has ended unread. */
+  giveWay(): void {
+    if (this.status !== 'active' && this.#readers.size === 0) this.release()
+    else this.#evict(this.#needed() - this.#first)
   }
 
   override onDue(): void {
@@ -185,8 +204,8 @@ export class StreamBuffer<T = unknown> extends Deadline {
     const error = new BusError('STREAM_TIMEOUT', `stream "${id}" had no chunk for ${Math.round(quietMs)} ms`, {
       details: { stream: id, limitMs },
     })
-    this.fail(error)
     this.setup.onCancel(error)
+    this.fail(error)
   }
 
   /** Gives the room of everything held back; late readers get STREAM_GAP. */
@@ -213,6 +232,7 @@ export class StreamBuffer<T = unknown> extends Deadline {
     this.status = status
     this.error = error
     this.setup.wheel.remove(this)
+    if (this.setup.keeps) this.#leaveRoom()
     this.#wakeReaders()
     this.#room.resolve()
     this.setup.onEnd()
@@ -230,7 +250,7 @@ export class StreamBuffer<T = unknown> extends Deadline {
     const over = this.#chunks.length + 1 - limit
     const read = Math.max(0, this.#needed() - this.#first)
     if (over > 0) this.#evict(Math.min(over, read))
-    if (room.bytes + size > room.maxBytes) this.#evict(Math.max(0, this.#needed() - this.#first))
+    if (room.bytes + size > room.maxBytes) room.reclaim()
     return this.#chunks.length < limit && (room.bytes + size <= room.maxBytes || room.bytes === 0)
   }
 
@@ -243,7 +263,7 @@ export class StreamBuffer<T = unknown> extends Deadline {
     this.#writersWaiting++
     try {
       while (this.status === 'active' && !this.#makeRoom(size)) {
-        await (this.#chunks.length < this.setup.limit ? this.setup.room.freed() : this.#room.promise)
+        await Promise.race([this.setup.room.freed(), this.#room.promise])
       }
     } finally {
       this.#writersWaiting--
@@ -256,10 +276,18 @@ export class StreamBuffer<T = unknown> extends Deadline {
     let bytes = 0
     for (const chunk of this.#chunks.splice(0, count)) bytes += chunk.size
     this.#first += count
+    if (!this.#left) this.setup.room.give(bytes)
+  }
+
+  #leaveRoom(): void {
+    let bytes = 0
+    for (const chunk of this.#chunks) bytes += chunk.size
+    this.#left = true
     this.setup.room.give(bytes)
   }
 
   #progress(): void {
+    if (this.setup.room.isScarce) this.giveWay()
     if (this.#writersWaiting === 0) return
     this.#lastMs = this.setup.clock.nowMs()
     this.#room.resolve()

@@ -3,7 +3,7 @@ import type { Clock } from '../kit/clock.ts'
 import { BusError } from '../kit/errors.ts'
 import type { TimerWheel } from '../kit/timer-wheel.ts'
 import type { Chunk } from './publisher.ts'
-import { StreamBuffer, StreamRoom, type StreamStatus, type StreamType, type WriteOptions } from './stream.ts'
+import { StreamBuffer, StreamRoom, type StreamSetup, type StreamStatus, type StreamType, type WriteOptions } from './stream.ts'
 
 const MAX_STREAMS = 100
 const MAX_BYTES = 100 * 1_048_576
@@ -84,12 +84,16 @@ export class Streams {
 
   constructor(host: { readonly clock: Clock; readonly wheel: TimerWheel; nextId(): string }) {
     this.#host = host
+    this.room.reclaim = () => {
+      for (const { buffer } of this.#ended.values()) buffer.giveWay()
+      for (const { buffer } of this.#active.values()) buffer.giveWay()
+    }
   }
 
-  /** What a stream buffer needs besides its own options. */
-  get setup(): { clock: Clock; wheel: TimerWheel; room: StreamRoom; limit: number; idleMs: number; overflow: 'wait' } {
+  /** What the buffer of a streamed answer needs besides its own options. */
+  get setup(): Pick<StreamSetup, 'clock' | 'wheel' | 'room' | 'limit' | 'idleMs' | 'overflow' | 'keeps'> {
     const { clock, wheel } = this.#host
-    return { clock, wheel, room: this.room, limit: 1_000, idleMs: IDLE_MS, overflow: 'wait' }
+    return { clock, wheel, room: this.room, limit: 1_000, idleMs: IDLE_MS, overflow: 'wait', keeps: true }
   }
 
   /** Opens a stream. Throws INVALID_OPTION, or STREAM_FULL when 100 are active. */
@@ -106,6 +110,7 @@ export class Streams {
     }
     const buffer = new StreamBuffer({
       ...this.setup,
+      keeps: false,
       id,
       limit: options.limit ?? 1_000,
       stallMs: options.stallMs ?? STALL_MS,

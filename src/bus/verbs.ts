@@ -4,6 +4,7 @@ import { agentTopic } from '../message/address.ts'
 import { validate } from '../message/contract.ts'
 import { Envelope, type Message } from '../message/message.ts'
 import type { Core } from './core.ts'
+import type { Delivery } from './delivery.ts'
 import type { Ack } from './ack.ts'
 import { checkNames, type Origin } from './maker.ts'
 import { BROADCAST_RULES, PUBLISH_RULES, REQUEST_MANY_RULES, REQUEST_RULES, REQUEST_STREAM_RULES } from './options.ts'
@@ -19,8 +20,6 @@ import type {
   SendOptions,
   TopicOf,
 } from './publisher.ts'
-import type { Queue } from './queue.ts'
-import { wouldDeadlock } from './reentry.ts'
 import { type Pending, SingleRequest } from './request.ts'
 import { ManyRequest } from './request-many.ts'
 import type { Sender } from './sender.ts'
@@ -38,6 +37,11 @@ export class Verbs implements Publisher {
     this.core = core
     this.sender = sender
     this.origin = origin
+  }
+
+  /** The handling that waits for a request made here: while it does, it takes no room among the running handlers. */
+  protected get frame(): Delivery | undefined {
+    return this.origin?.delivery
   }
 
   publish<T>(topic: TopicOf<T>, data: T, options?: PublishOptions): Promise<Ack> {
@@ -60,7 +64,7 @@ export class Verbs implements Publisher {
 
   request<R = unknown, T = unknown>(topic: TopicOf<T> | Capable, data: T, options?: RequestOptions): Promise<Message<R>> {
     const timeoutMs = options?.timeoutMs ?? this.core.options.requestTimeoutMs
-    const pending = new SingleRequest(this.core.requests, this.origin?.delivery)
+    const pending = new SingleRequest(this.core.requests, this.frame)
     pending.timeoutMs = timeoutMs
     const promise = pending.promise() as Promise<Message<R>>
     try {
@@ -89,7 +93,7 @@ export class Verbs implements Publisher {
     options: RequestManyOptions = {},
   ): AsyncIterableIterator<Message<R>> {
     const { requests } = this.core
-    const pending = new ManyRequest(requests, this.origin?.delivery, options)
+    const pending = new ManyRequest(requests, this.frame, options)
     try {
       checkNames('requestMany', options, REQUEST_MANY_RULES)
       for (const [field, rule] of Object.entries(REQUEST_MANY_RULES)) {
@@ -111,7 +115,7 @@ export class Verbs implements Publisher {
   ): ReplyStream<R> {
     const { requests, streams } = this.core
     const stallMs = options.stallMs ?? 30_000
-    const pending = new StreamRequest(requests, this.origin?.delivery, {
+    const pending = new StreamRequest(requests, this.frame, {
       ...streams.setup,
       id: this.core.nextId(),
       stallMs: typeof stallMs === 'number' ? stallMs : 30_000,
@@ -162,35 +166,17 @@ export class Verbs implements Publisher {
       core.requests.open(pending, message, dueMs, nowMs)
       const someone = route.plain === undefined ? core.router.select(route, message).some((one) => !one.observer) : route.responders > 0
       if (!someone) throw new BusError('NO_RESPONDERS', `nobody listens on "${topic}"`, { details: { topic } })
-      if (origin?.delivery !== undefined && this.#breaksCycle(pending, route.plain ?? [], message)) return
-      const delivered = sender.deliver(route, message, pending)
+      const delivered = sender.spread.deliver(route, message, pending, origin?.delivery)
       for (const { error } of delivered.refused) pending.refused(error)
       pending.arm(delivered.accepted + delivered.refused.length)
       for (const { outcome } of delivered.waits ?? []) {
-        void outcome.then((error) => {
-          if (error !== undefined) pending.refused(error)
+        void outcome.then((refusal) => {
+          if (refusal !== undefined) pending.refused(refusal.error)
         })
       }
     } catch (error) {
       pending.fail(error as BusError)
     }
-  }
-
-  /** A request that came back to a waiting handler is answered at once, or refused. */
-  #breaksCycle(pending: Pending, queues: readonly Queue[], message: Envelope): boolean {
-    const frame = this.origin?.delivery
-    const [queue] = queues
-    if (frame === undefined || queue === undefined || queues.length !== 1) return false
-    const targets = (one: Message): readonly Queue[] => this.core.router.route(one.topic).plain ?? []
-    if (!wouldDeadlock(queue, message, frame, targets)) return false
-    if (this.core.options.onCycle === 'refuse') {
-      throw new BusError('REQUEST_CYCLE', `the request to "${message.topic}" came back to a handler that waits for it`, {
-        details: { topic: message.topic, name: queue.name },
-      })
-    }
-    this.sender.urge(queue, message, pending)
-    pending.arm(1)
-    return true
   }
 
   #capable(target: Capable): string {
@@ -213,10 +199,7 @@ function listen(signal: AbortSignal | undefined, pending: Pending): (() => void)
   const onAbort = (): void => {
     pending.fail(new BusError('CANCELLED', 'the request was given up by its caller', { cause: signal.reason }))
   }
-  if (signal.aborted) {
-    queueMicrotask(onAbort)
-    return undefined
-  }
+  if (signal.aborted) throw new BusError('CANCELLED', 'the request was given up before it was sent', { cause: signal.reason })
   signal.addEventListener('abort', onAbort, { once: true })
   return () => signal.removeEventListener('abort', onAbort)
 }

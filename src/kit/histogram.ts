@@ -39,11 +39,12 @@ export class Histogram {
 
   record(ms: number): void {
     this.#count++
-    if (!(ms > 0)) {
-      // Shared clock readings make this the most common value of all.
-      this.#zeros++
-      return
-    }
+    // Shared clock readings make zero the most common value of all.
+    if (ms > 0) this.#recordSome(ms)
+    else this.#zeros++
+  }
+
+  #recordSome(ms: number): void {
     this.#sum += ms
     if (ms < this.#min) this.#min = ms
     if (ms > this.#max) this.#max = ms

@@ -108,9 +108,13 @@ export class TimerWheel {
     const first = Math.max(this.#tick + 1, nowTick - SLOTS + 1)
     this.#tick = Math.max(this.#tick, nowTick)
     this.#advancing = true
-    for (let tick = first; tick <= nowTick; tick++) this.#fireSlot(tick & (SLOTS - 1), nowMs)
-    this.#advancing = false
-    if (this.#size > 0) this.#arm(this.#nextTick(), nowMs)
+    try {
+      for (let tick = first; tick <= nowTick; tick++) this.#fireSlot(tick & (SLOTS - 1), nowMs)
+    } finally {
+      // A deadline that throws must not stop the clock of all the others.
+      this.#advancing = false
+      if (this.#size > 0) this.#arm(this.#nextTick(), nowMs)
+    }
   }
 
   #fireSlot(slot: number, nowMs: number): void {

@@ -27,6 +27,8 @@ export function freezeHeaders(given: Headers): Headers {
     bytes += name.length + value.length
     headers[name] = value
   }
+  // A character has at most three bytes: only long headers are measured exactly.
+  if (bytes * 3 > MAX_HEADER_BYTES) bytes = bytesIn(headers)
   if (bytes > MAX_HEADER_BYTES) {
     throw new BusError('INVALID_MESSAGE', `headers have ${bytes} bytes; at most ${MAX_HEADER_BYTES} are allowed`, {
       details: { field: 'headers', bytes, allowed: MAX_HEADER_BYTES },
@@ -35,3 +37,6 @@ export function freezeHeaders(given: Headers): Headers {
   return Object.freeze(headers)
 }
 
+function bytesIn(headers: Headers): number {
+  return Object.entries(headers).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0)
+}
