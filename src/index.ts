@@ -27,6 +27,7 @@ export type {
   TopicOf,
 } from './bus/publisher.ts'
 export type { ConcurrencyFigures } from './bus/pump.ts'
+export type { HandledByLevel } from './bus/queue-figures.ts'
 export type { Session } from './bus/session.ts'
 export type { Stall, StallOptions } from './bus/stall.ts'
 export type { BusStats, ChannelStats, QueueSnapshot, QueueView, Snapshot } from './bus/stats.ts'

@@ -103,7 +103,12 @@ export class Accounts {
   total(): Ledger {
     const sum = { published: 0, handled: 0, pending: 0, expired: 0, dropped: 0, failed: 0 }
     for (const channel of this.#channels.values()) {
-      for (const key of Object.keys(sum) as (keyof Ledger)[]) sum[key] += channel[key]
+      sum.published += channel.published
+      sum.handled += channel.handled
+      sum.pending += channel.pending
+      sum.expired += channel.expired
+      sum.dropped += channel.dropped
+      sum.failed += channel.failed
     }
     return sum
   }

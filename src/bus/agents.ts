@@ -1,5 +1,6 @@
 import { BusError } from '../kit/errors.ts'
-import { type HandledByLevel, handledBy, lastHandled, type Queue } from './queue.ts'
+import type { Queue } from './queue.ts'
+import { type HandledByLevel, handledBy, lastHandled } from './queue-figures.ts'
 import type { Entry } from './router.ts'
 
 /** What an agent says of itself. */

@@ -19,7 +19,7 @@ import { type StallOptions, StallWatch } from './stall.ts'
 import { type BusStats, busStats, type QueueView, type Snapshot, snapshot } from './stats.ts'
 import type { StreamInfo, StreamOptions, StreamWriter } from './streams.ts'
 import { type PatternOf, type SubscribeOptions, type Subscription } from './subscription.ts'
-import { Subscriptions } from './subscriptions.ts'
+import { NOBODY, Subscriptions } from './subscriptions.ts'
 import { Verbs } from './verbs.ts'
 
 /** Limits of a drain. */
@@ -117,7 +117,7 @@ class BusImpl extends Verbs implements Bus {
 
   subscribe<T = unknown>(pattern: PatternOf<T>, handler: Handler<T>, options: SubscribeOptions = {}): Subscription {
     this.#mustBeUsable()
-    return this.#subscriptions.add(pattern as PatternOf<never>, handler as Handler, options, undefined)
+    return this.#subscriptions.add(pattern as PatternOf<never>, handler as Handler, options, NOBODY)
   }
 
   inbox(pattern: PatternOf<never>, options: SubscribeOptions = {}): Inbox & Disposable {
@@ -252,7 +252,7 @@ class BusImpl extends Verbs implements Bus {
   }
 
   reset(): void {
-    this.#directory.unregisterAll()
+    this.#directory.endAll()
     this.#subscriptions.endAll()
     this.#setMiddleware([])
     this.core.failures.clear()
@@ -277,6 +277,8 @@ class BusImpl extends Verbs implements Bus {
       this.#directory.rewrap()
     } catch (error) {
       this.core.middleware = before
+      this.#subscriptions.rewrap()
+      this.#directory.rewrap()
       throw error
     }
   }

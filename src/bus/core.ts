@@ -59,6 +59,8 @@ export class Core implements QueueHost, RequestHost {
     for (const run of young) run.watchLong()
   }
   readonly counters: Counters = { messages: 0, requests: 0, timeouts: 0, overruns: 0, callbackFaults: 0 }
+  /** Queues that have ended while some of their handlers still run. */
+  readonly leaving = new Set<Queue>()
   readonly published: SlidingCount
   readonly failed: SlidingCount
   readonly succeeded: SlidingCount
@@ -165,7 +167,8 @@ export class Core implements QueueHost, RequestHost {
     delivery: Delivery | undefined,
   ): void {
     const note = Envelope.noteOf(message) as Note | undefined
-    if (note !== undefined) note.settled(queue.name, outcome, value, reason, error)
+    const name = delivery === undefined ? queue.name : delivery.name
+    if (note !== undefined) note.settled(name, outcome, value, reason, error)
     else if (value !== undefined && message.replyTo !== undefined) this.#answerByTopic(message, value, delivery?.agent)
     if (outcome === 'handled') {
       const nowMs = this.clock.lastMs
@@ -176,10 +179,10 @@ export class Core implements QueueHost, RequestHost {
       this.#handled++
       const channel = announced['message.handled']
       if (channel.hasSubscribers) {
-        channel.publish({ bus: this.options.name, message, name: queue.name, startedMs: delivery?.startedMs })
+        channel.publish({ bus: this.options.name, message, name, startedMs: delivery?.startedMs })
       }
     } else {
-      this.#fail(queue.name, message, outcome, reason as FailureReason, error)
+      this.#fail(name, message, outcome, reason as FailureReason, error)
     }
     ;(Envelope.accountOf(message) as { settle(outcome: Outcome): void }).settle(outcome)
   }

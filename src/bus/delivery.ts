@@ -139,6 +139,7 @@ export class Delivery implements Context {
 
   /** This handling waits for something now; while it does, it takes no room among the running handlers. */
   waitFor(note: Note): void {
+    this.owner.count(this)
     const extra = this.#more()
     extra.waits ??= new Set()
     extra.waits.add(note)

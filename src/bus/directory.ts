@@ -15,6 +15,7 @@ import {
   drained,
   LiveSubscription,
   newQueue,
+  type Owner,
   type PatternOf,
   queueOptions,
   type SubscribeOptions,
@@ -69,7 +70,7 @@ export interface Agent extends Publisher, AsyncIterable<Message>, AsyncDisposabl
   unregister(): boolean
 }
 
-type Subscribe = (what: PatternOf<never>, handler: Handler, options: SubscribeOptions, owner: string | undefined) => LiveSubscription
+type Subscribe = (what: PatternOf<never>, handler: Handler, options: SubscribeOptions, owner: Owner) => LiveSubscription
 
 /** Registers agents: each is a queue under its own topic that broadcasts reach as well. */
 export class Directory {
@@ -93,9 +94,12 @@ export class Directory {
     if (before?.registeredAt !== undefined && options.replace !== true) {
       throw new BusError('AGENT_EXISTS', `agent "${name}" is registered already`, { details: { name } })
     }
+    // Before anything changes: what it refuses must leave the agent that is there in its place.
+    if (options.handler !== undefined) wrapHandler(options.handler, this.#core.middleware, [])
+    const room = queueOptions(name, this.#core, options)
     this.#live.get(name)?.retire(new BusError('SUBSCRIPTION_ENDED', `agent "${name}" was replaced`))
     const record = before ?? this.#newRecord(name, options)
-    if (before !== undefined) before.queue.room.resize(queueOptions(name, this.#core, options))
+    if (before !== undefined) before.queue.room.resize(room)
     record.type = options.type
     record.capabilities = Object.freeze([...(options.capabilities ?? [])])
     record.status = options.status ?? 'idle'
@@ -118,8 +122,14 @@ export class Directory {
     for (const agent of this.#live.values()) agent.rewrap()
   }
 
-  unregisterAll(): void {
+  /** Unregisters every agent, and ends the inboxes that were only declared. */
+  endAll(): void {
     for (const agent of [...this.#live.values()]) agent.unregister()
+    for (const { name, entry, queue } of [...this.#core.agents.all()]) {
+      this.#core.router.remove(entry)
+      this.#core.agents.delete(name)
+      queue.end(new BusError('SUBSCRIPTION_ENDED', `the inbox of agent "${name}" has ended`))
+    }
   }
 
   #newRecord(name: string, options: RegisterOptions): AgentRecord {
@@ -164,6 +174,7 @@ class LiveAgent extends Verbs implements Agent {
   readonly #generation: number
   readonly #subscribe: Subscribe
   readonly #forget: () => void
+  #current: Delivery | undefined
   #inbox: Inbox | undefined
   #subscriptions: Set<LiveSubscription> | undefined
 
@@ -176,13 +187,26 @@ class LiveAgent extends Verbs implements Agent {
     this.#forget = forget
     if (options.handler === undefined) return
     const timeoutMs = options.handlerTimeoutMs ?? core.options.handlerTimeoutMs
-    this.#member = new Member(record.name, options.handler, options.concurrency ?? 0, timeoutMs, record.name)
+    this.#member = new Member(record.name, this.#noted(options.handler), options.concurrency ?? 0, timeoutMs, record.name)
     this.rewrap()
     record.queue.join(this.#member)
   }
 
+  /** The handler, remembering which delivery it works on until it returns or first waits. */
+  #noted(handler: Handler): Handler {
+    return (message, context) => {
+      this.#current = context as Delivery
+      try {
+        return handler(message, context)
+      } finally {
+        this.#current = undefined
+      }
+    }
+  }
+
   /** Asked under the agent's name while one of its handlers runs: that handler is taken to be the one who asks. */
   protected override get frame(): Delivery | undefined {
+    if (this.#current !== undefined) return this.#current
     for (const one of this.#record.queue.runs()) if (one.waits === undefined || one.waits.size === 0) return one
     return undefined
   }
@@ -220,7 +244,7 @@ class LiveAgent extends Verbs implements Agent {
     const { echo = false, ...rest } = options
     checkOption('subscribe', 'echo', echo, aFlag)
     const named = rest.name === undefined ? { ...rest, name: this.name } : rest
-    const made = this.#subscribe(pattern as PatternOf<never>, handler as Handler, named, echo ? undefined : this.name)
+    const made = this.#subscribe(pattern as PatternOf<never>, handler as Handler, named, { agent: this.name, echo })
     this.#subscriptions ??= new Set()
     this.#subscriptions.add(made)
     return made

@@ -22,6 +22,8 @@ export class Lifecycle {
   readonly #subscriptions: Subscriptions
   readonly #directory: Directory
   #draining: Promise<DrainReport> | undefined
+  /** Monotonic milliseconds at which the drain under way gives up. */
+  #untilMs = 0
   #closing: Promise<DrainReport> | undefined
 
   constructor(core: Core, sender: Sender, subscriptions: Subscriptions, directory: Directory) {
@@ -33,7 +35,7 @@ export class Lifecycle {
 
   /** Lets messages move; what was published before goes first. Throws BUS_CLOSED after `close`. */
   start(): void {
-    const { core } = { core: this.#core }
+    const core = this.#core
     if (core.state === 'closed') throw new BusError('BUS_CLOSED', `bus "${core.options.name}" is closed`)
     if (core.state === 'running' || core.state === 'draining') return
     core.state = 'running'
@@ -50,7 +52,9 @@ export class Lifecycle {
       this.#sender.start()
       return Promise.resolve(NOTHING)
     }
-    this.#draining ??= this.#drain(limitMs).finally(() => {
+    // A second call may only shorten the wait of the first.
+    this.#untilMs = Math.min(this.#draining === undefined ? Number.POSITIVE_INFINITY : this.#untilMs, core.clock.readMs() + limitMs)
+    this.#draining ??= this.#drain().finally(() => {
       this.#draining = undefined
     })
     return this.#draining
@@ -66,23 +70,23 @@ export class Lifecycle {
     const report = await this.stop(limitMs)
     const core = this.#core
     core.state = 'closed'
-    this.#directory.unregisterAll()
+    this.#directory.endAll()
     this.#subscriptions.endAll()
     core.streams.closeAll(new BusError('STREAM_CLOSED', 'the bus was closed'))
     core.wheel.clear()
     return report
   }
 
-  async #drain(limitMs: number): Promise<DrainReport> {
+  async #drain(): Promise<DrainReport> {
     const core = this.#core
     core.state = 'draining'
     const before = core.accounts.total().handled
-    await this.#emptied(limitMs)
+    await this.#emptied()
     core.state = 'stopped'
     const error = new BusError('BUS_CLOSED', `bus "${core.options.name}" was stopped before this was handled`)
     let left = 0
     let abandoned = 0
-    for (const queue of this.queues()) {
+    for (const queue of [...this.queues()]) {
       queue.room.close(error)
       left += queue.clear('shutdown', error)
       for (const delivery of [...queue.runs()]) {
@@ -96,11 +100,12 @@ export class Lifecycle {
   }
 
   /** Resolves when nothing waits or runs any more, or the time is up. Inboxes without a reader are not waited for. */
-  async #emptied(limitMs: number): Promise<void> {
+  async #emptied(): Promise<void> {
     const core = this.#core
-    const untilMs = core.clock.readMs() + limitMs
-    while (this.#busy() && core.clock.readMs() < untilMs) {
-      await new Promise<void>((resolve) => void core.env.after(Math.min(2, limitMs), resolve))
+    while (this.#busy()) {
+      const leftMs = this.#untilMs - core.clock.readMs()
+      if (leftMs <= 0) return
+      await new Promise<void>((resolve) => void core.env.after(Math.min(2, leftMs), resolve))
     }
   }
 
@@ -115,6 +120,8 @@ export class Lifecycle {
   *queues(): IterableIterator<Queue> {
     yield* this.#subscriptions.queues()
     for (const record of this.#core.agents.all()) yield record.queue
+    // Ended, but some of their handlers still run.
+    yield* this.#core.leaving
   }
 }
 

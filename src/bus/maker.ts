@@ -73,7 +73,7 @@ export class Maker {
       return data
     }
     if (mode === 'freeze') {
-      freezeData(data)
+      freezeData(data, this.#options.maxPayloadBytes)
       this.#loose = frozen.loose
       this.#measure(topic, frozen.bytes)
       // The publisher may go on changing what cannot be frozen: the message keeps what it was at publish.
@@ -85,7 +85,7 @@ export class Maker {
       return data
     }
     const copy = copyData(data)
-    freezeData(copy)
+    freezeData(copy, this.#options.maxPayloadBytes)
     this.#loose = true
     this.#measure(topic, frozen.bytes)
     return copy

@@ -1,6 +1,6 @@
 import { BusError } from '../kit/errors.ts'
 import { Envelope } from '../message/message.ts'
-import { LANE_OF, type Priority } from '../message/priority.ts'
+import { LANE_OF, laneOf } from '../message/priority.ts'
 import type { Account } from './account.ts'
 import { Crew } from './crew.ts'
 import { Delivery, type DeliveryHost, type DeliveryOwner, type Note, Run } from './delivery.ts'
@@ -25,6 +25,8 @@ export interface QueueHost extends DeliveryHost {
   resume(queue: Queue): void
   started(): void
   ended(): void
+  /** Queues that have ended while some of their handlers still run. */
+  readonly leaving: Set<Queue>
   readonly pump: {
     readonly active: number
     readonly limit: number
@@ -239,6 +241,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.closed = true
     this.room.close(error)
     this.clear('unregistered', error)
+    if (this.#crew.running > 0) this.host.leaving.add(this)
   }
 
   pressure(filled: boolean, size: number): void {
@@ -265,6 +268,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
       delivery.run = undefined
       if (this.#lines !== undefined) this.#lines.ended(session)
       this.host.ended()
+      if (this.closed && this.#crew.running === 0) this.host.leaving.delete(this)
     } else this.#lines?.skipped(session)
     this.#noteEnd(message, delivery.startedMs, this.host.clock.nowMs(), outcome === 'handled')
     this.host.settle(this, message, outcome, value, reason, error, delivery)
@@ -480,22 +484,4 @@ export class Queue implements DeliveryOwner, RoomOwner {
       this.#receivers.shift()?.take(message)
     }
   }
-}
-
-/** A handler might have changed the level of its own envelope. */
-function laneOf(priority: Priority): number {
-  return LANE_OF[priority] ?? 2
-}
-
-/** Handled messages by level. */
-export type HandledByLevel = Readonly<Record<Priority, number>>
-
-export function handledBy(queue: Queue): HandledByLevel {
-  const [critical = 0, high = 0, normal = 0, low = 0, background = 0] = queue.handledByLane
-  return { critical, high, normal, low, background }
-}
-
-/** Wall-clock milliseconds of the last handled message; undefined before the first. */
-export function lastHandled(queue: Queue): number | undefined {
-  return queue.lastHandledMs < 0 ? undefined : queue.clock.wallMs(queue.lastHandledMs)
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../kit/clock.ts'
-import { BusError, describeThrown } from '../kit/errors.ts'
+import { BusError, describeThrown, isBusError } from '../kit/errors.ts'
 import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
 import { INBOX_ROOT } from '../message/address.ts'
 import { hexOf24 } from '../message/ids.ts'
@@ -113,7 +113,7 @@ export abstract class Pending extends Deadline implements Note {
 }
 
 function asFailure(error: unknown, topic: string): BusError {
-  if (error instanceof BusError) return error
+  if (isBusError(error)) return error
   return new BusError('HANDLER_FAILED', `the handler of "${topic}" failed: ${describeThrown(error)}`, {
     cause: error,
     details: { topic },

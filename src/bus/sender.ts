@@ -30,17 +30,14 @@ export class Sender {
   publish(topic: TopicOf<unknown>, data: unknown, options: PublishOptions | undefined, origin: Origin | undefined): Promise<Ack> {
     try {
       const core = this.#core
-      if (core.state !== 'running') {
-        const early = this.#notRunning(origin, () => this.publish(topic, data, options, origin))
-        if (early !== undefined) return early
-      }
+      const early = core.state !== 'running' && this.#mustWait(origin)
       const route = this.route(topic)
-      if (options === undefined && route.only !== undefined && typeof topic === 'string') {
+      if (options === undefined && route.only !== undefined && typeof topic === 'string' && !early) {
         return this.#publishToOne(route, route.only, core.maker.make(topic, data, undefined, origin))
       }
       const contract = typeof topic === 'string' ? route.contract : topic
-      if (contract !== undefined) return this.#publishTyped(contract, route, data, options, origin)
-      return this.#publishRoute(route, data, options, origin)
+      if (contract !== undefined) return this.#publishTyped(contract, route, data, options, origin, early)
+      return this.#publishRoute(route, data, options, origin, early)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -48,36 +45,38 @@ export class Sender {
 
   /** One message to named agents. */
   async send(names: readonly string[], data: unknown, options: PublishOptions | undefined, origin: Origin | undefined): Promise<Ack> {
-    if (this.#core.state !== 'running') {
-      const early = this.#notRunning(origin, () => this.send(names, data, options, origin))
-      if (early !== undefined) return early
-    }
+    const early = this.#core.state !== 'running' && this.#mustWait(origin)
     if (names.length === 0) {
       throw new BusError('INVALID_MESSAGE', 'send: the list of agents is empty; allowed: at least one name (or use broadcast)', {
         details: { field: 'agent', allowed: 'at least one name' },
       })
     }
-    const records = [...new Set(names)].map((name) => this.agent(name))
-    const [first] = records as [AgentRecord]
-    const only = records.length === 1 ? { ...options, to: first.name } : options
-    const message = this.#core.maker.make(agentTopic(first.name), data, only, origin)
-    return this.#toQueues(message, records, options, origin, undefined)
+    const distinct = [...new Set(names)]
+    const first = distinct[0] as string
+    const only = distinct.length === 1 ? { ...options, to: first } : options
+    if (!early) for (const name of distinct) this.agent(name)
+    const message = this.#core.maker.make(agentTopic(first), data, only, origin)
+    const go = async (): Promise<Ack> => {
+      const records = distinct.map((name) => this.agent(name))
+      return this.#toQueues(message, records, options, origin, this.#core.router.route(message.topic))
+    }
+    return early ? this.#later(go) : go()
   }
 
   broadcast(data: unknown, options: BroadcastOptions | undefined, origin: Origin | undefined): Promise<Ack> {
     try {
-      if (this.#core.state !== 'running') {
-        const early = this.#notRunning(origin, () => this.broadcast(data, options, origin))
-        if (early !== undefined) return early
-      }
+      const early = this.#core.state !== 'running' && this.#mustWait(origin)
       const level = options?.priority ?? this.#core.options.broadcastPriority
       const message = this.#core.maker.make(BROADCAST_TOPIC, data, { ...options, priority: level }, origin)
       const excluded = new Set(options?.exclude)
-      const records = [...this.#core.agents.all()].filter((record) => {
-        if (record.registeredAt === undefined || excluded.has(record.name)) return false
-        return options?.echo === true || record.name !== message.from
-      })
-      return this.#toQueues(message, records, options, origin, this.#core.router.route(BROADCAST_TOPIC))
+      const go = (): Promise<Ack> => {
+        const records = [...this.#core.agents.all()].filter((record) => {
+          if (record.registeredAt === undefined || excluded.has(record.name)) return false
+          return options?.echo === true || record.name !== message.from
+        })
+        return this.#toQueues(message, records, options, origin, this.#core.router.route(BROADCAST_TOPIC))
+      }
+      return early ? this.#later(go) : go()
     } catch (error) {
       return Promise.reject(error)
     }
@@ -118,14 +117,29 @@ export class Sender {
     data: unknown,
     options: PublishOptions | undefined,
     origin: Origin | undefined,
+    early: boolean,
   ): Promise<Ack> {
     const checked = validate(contract, data)
-    if (!(checked instanceof Promise)) return this.#publishRoute(route, checked, options, origin)
-    return checked.then((late) => this.#publishRoute(route, late, options, origin))
+    if (!(checked instanceof Promise)) return this.#publishRoute(route, checked, options, origin, early)
+    return checked.then((late) => {
+      const stillEarly = this.#core.state !== 'running' && this.#mustWait(origin)
+      return this.#publishRoute(this.#core.router.route(route.topic), late, options, origin, stillEarly)
+    })
   }
 
-  #publishRoute(route: Route, data: unknown, options: PublishOptions | undefined, origin: Origin | undefined): Promise<Ack> {
+  #publishRoute(
+    route: Route,
+    data: unknown,
+    options: PublishOptions | undefined,
+    origin: Origin | undefined,
+    early: boolean,
+  ): Promise<Ack> {
     const message = this.#core.maker.make(route.topic, data, options, origin)
+    if (!early) return this.#publishMade(route, message, options, origin)
+    return this.#later(async () => this.#publishMade(this.#core.router.route(route.topic), message, options, origin))
+  }
+
+  #publishMade(route: Route, message: Envelope, options: PublishOptions | undefined, origin: Origin | undefined): Promise<Ack> {
     // '_' is 95: a reply topic. Answers go to their request and nowhere else.
     if (route.topic.charCodeAt(0) === 95 && route.topic.startsWith(`${INBOX_ROOT}.`) && this.#core.requests.owns(route.topic)) {
       return Promise.resolve(ack(message, this.#core.requests.deliver(message) ? 1 : 0, NOBODY_REFUSED, false))
@@ -169,9 +183,8 @@ export class Sender {
     records: readonly AgentRecord[],
     options: PublishOptions | undefined,
     origin: Origin | undefined,
-    watched: Route | undefined,
+    route: Route,
   ): Promise<Ack> {
-    const route = watched ?? this.#core.router.route(message.topic)
     const until = options?.until ?? 'accepted'
     const frame = until === 'accepted' ? undefined : origin?.delivery
     const receipt = until !== 'accepted' || options?.receipt === true ? new Receipt(frame, undefined) : undefined
@@ -226,20 +239,32 @@ export class Sender {
     return options.receipt === true ? { ...base, deliveries, receipt: receipt.done } : { ...base, deliveries }
   }
 
-  /** Decides about a publish outside of "running"; undefined lets it pass. */
-  #notRunning(origin: Origin | undefined, again: () => Promise<Ack>): Promise<Ack> | undefined {
+  /** Decides about a publish outside of "running": false lets it pass, true keeps it for the start. Throws BUS_CLOSED, NOT_RUNNING. */
+  #mustWait(origin: Origin | undefined): boolean {
     const { state, options } = this.#core
     if (state === 'closed') throw new BusError('BUS_CLOSED', `bus "${options.name}" is closed`)
     // What is in hand may finish, with all that it causes.
-    if (state === 'draining' && origin?.delivery !== undefined) return undefined
+    if (state === 'draining' && origin?.delivery !== undefined) return false
     if (state !== 'idle' || options.beforeStart === 'refuse') {
       throw new BusError('NOT_RUNNING', `bus "${options.name}" is ${state}; it takes no messages now`, { details: { state } })
     }
     if (this.#early.length >= options.limit) {
       throw new BusError('QUEUE_FULL', `${options.limit} messages wait for the start of bus "${options.name}" already`)
     }
+    return true
+  }
+
+  /** Keeps a made message until the start; if the bus is stopped or closed instead, it is refused. */
+  #later(go: () => Promise<Ack>): Promise<Ack> {
     return new Promise((resolve, reject) => {
-      this.#early.push(() => void again().then(resolve, reject))
+      this.#early.push(() => {
+        try {
+          if (this.#core.state !== 'running') this.#mustWait(undefined)
+          go().then(resolve, reject)
+        } catch (error) {
+          reject(error as Error)
+        }
+      })
     })
   }
 }

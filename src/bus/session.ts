@@ -5,7 +5,7 @@ import { Inbox } from './inbox.ts'
 import type { Publisher } from './publisher.ts'
 import type { Sender } from './sender.ts'
 import type { LiveSubscription, PatternOf, SubscribeOptions, Subscription } from './subscription.ts'
-import type { Subscriptions } from './subscriptions.ts'
+import { NOBODY, type Subscriptions } from './subscriptions.ts'
 import { Verbs } from './verbs.ts'
 
 /** The verbs of a bus inside one conversation: what it sends belongs to the session, what it hears is of the session only. */
@@ -33,7 +33,7 @@ export class LiveSession extends Verbs implements Session {
 
   subscribe<T>(pattern: PatternOf<T>, handler: Handler<T>, options: Omit<SubscribeOptions, 'session'> = {}): Subscription {
     this.#mustBeOpen()
-    const made = this.#subscriptions.add(pattern as PatternOf<never>, handler as Handler, { ...options, session: this.id }, undefined)
+    const made = this.#subscriptions.add(pattern as PatternOf<never>, handler as Handler, { ...options, session: this.id }, NOBODY)
     this.#own.add(made)
     return made
   }

@@ -108,7 +108,7 @@ function ringOf(start: Queue, core: Core): readonly string[] | undefined {
 
 /** The queues in which requests wait that this queue's handlers have open: asked from a handler, or under the agent's name. */
 function* awaitedQueues(queue: Queue, core: Core): IterableIterator<Queue> {
-  const names = new Set<string>()
+  const names = new Set<string>(core.agents.find(queue.name)?.queue === queue && queue.members.length === 0 ? [queue.name] : [])
   for (const delivery of queue.runs()) {
     if (delivery.agent !== undefined) names.add(delivery.agent)
     yield* waitingFor(delivery, core)

@@ -1,5 +1,5 @@
 import { Histogram, type HistogramFigures } from '../kit/histogram.ts'
-import type { Ledger } from './account.ts'
+import type { Channel, Ledger } from './account.ts'
 import type { Core } from './core.ts'
 import type { EffectiveOptions } from './options.ts'
 import type { ConcurrencyFigures } from './pump.ts'
@@ -94,11 +94,13 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
   const nowMs = core.clock.readMs()
   const latency = new Histogram()
   const handling = new Histogram()
+  const channels: Record<string, ChannelStats> = {}
   let refused = 0
   for (const channel of core.accounts.all()) {
     latency.merge(channel.latency)
     handling.merge(channel.handling)
     refused += channel.refused
+    channels[channel.name] = channelStats(channel)
   }
   let queued = 0
   let utilization = 0
@@ -133,22 +135,25 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
     failures: core.failures.total,
     history: core.history.size,
     streams: core.streams.figures,
-    // Made when it is looked at: with many channels it is most of the work, and seldom wanted.
-    get channels() {
-      return channelStats(core)
-    },
+    channels,
     config: options,
   }
 }
 
-function channelStats(core: Core): Record<string, ChannelStats> {
-  const channels: Record<string, ChannelStats> = {}
-  for (const channel of core.accounts.all()) {
-    const { name, messages, refused } = channel
-    const [latency, handling] = [channel.latency.figures(), channel.handling.figures()]
-    channels[name] = { messages, ledger: channel.ledger(), refused, latency, handling }
+function channelStats(channel: Channel): ChannelStats {
+  const { messages, refused } = channel
+  return {
+    messages,
+    ledger: channel.ledger(),
+    refused,
+    // Made when they are looked at: with many channels they are most of the work, and seldom wanted.
+    get latency() {
+      return channel.latency.figures()
+    },
+    get handling() {
+      return channel.handling.figures()
+    },
   }
-  return channels
 }
 
 /** What a person should look at: queues above 80 % full, handlers above 90 % of their limit, mean latency above 10 ms. */

@@ -1,4 +1,4 @@
-import { BusError } from '../kit/errors.ts'
+import { BusError, isBusError } from '../kit/errors.ts'
 import type { Message } from '../message/message.ts'
 import type { Delivery } from './delivery.ts'
 import type { FailureReason, Outcome } from './ack.ts'
@@ -56,7 +56,7 @@ export class StreamRequest extends Pending {
 }
 
 function asCancel(reason: unknown): BusError {
-  return reason instanceof BusError ? reason : new BusError('CANCELLED', 'the stream was cancelled', { cause: reason })
+  return isBusError(reason) ? reason : new BusError('CANCELLED', 'the stream was cancelled', { cause: reason })
 }
 
 const NO_METADATA = Object.freeze({})

@@ -69,6 +69,15 @@ const RULES: Readonly<Record<string, Rule>> = {
   onCancel: { allowed: 'a function', ok: (value) => typeof value === 'function' },
 }
 
+/** What the streams need from the bus. */
+interface StreamsHost {
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  nextId(): string
+  /** Runs a user's callback; what it throws is counted, nothing more. */
+  guard(run: () => void): void
+}
+
 interface Listed {
   readonly buffer: StreamBuffer
   readonly options: StreamOptions
@@ -76,13 +85,13 @@ interface Listed {
 
 /** The streams of one bus: at most 100 active ones, 100 MiB together. */
 export class Streams {
-  readonly #host: { readonly clock: Clock; readonly wheel: TimerWheel; nextId(): string }
+  readonly #host: StreamsHost
   readonly room = new StreamRoom(MAX_BYTES)
   readonly #active = new Map<string, Listed>()
   readonly #ended = new Map<string, Listed>()
   #opened = 0
 
-  constructor(host: { readonly clock: Clock; readonly wheel: TimerWheel; nextId(): string }) {
+  constructor(host: StreamsHost) {
     this.#host = host
     this.room.reclaim = () => {
       for (const { buffer } of this.#ended.values()) buffer.giveWay()
@@ -116,7 +125,7 @@ export class Streams {
       stallMs: options.stallMs ?? STALL_MS,
       idleMs: options.idleMs ?? IDLE_MS,
       overflow: options.overflow ?? 'wait',
-      onCancel: (reason) => options.onCancel?.(reason),
+      onCancel: (reason) => this.#host.guard(() => options.onCancel?.(reason)),
       onEnd: () => this.#end(id),
     })
     this.#opened++

@@ -7,7 +7,8 @@ import type { Core } from './core.ts'
 import { Member } from './member.ts'
 import type { Handler, Middleware } from './handler.ts'
 import { checkWater, QUEUE_RULES, type QueueOptions } from './options.ts'
-import { type HandledByLevel, handledBy, lastHandled, Queue } from './queue.ts'
+import { Queue } from './queue.ts'
+import { type HandledByLevel, handledBy, lastHandled } from './queue-figures.ts'
 import type { Entry } from './router.ts'
 
 export interface SubscribeOptions extends QueueOptions {
@@ -91,19 +92,34 @@ export interface Subscription extends AsyncDisposable {
 /** What subscribing takes: a pattern, a typed topic, or several patterns. */
 export type PatternOf<T> = string | TopicContract<T> | readonly string[]
 
+/** The agent that subscribes, and whether it gets its own messages. */
+export interface Owner {
+  readonly agent: string | undefined
+  readonly echo: boolean
+}
+
 /** How an entry is bound besides the user's options. */
 export interface Binding {
-  /** The agent that subscribes: it does not get its own messages. */
-  readonly owner?: string | undefined
+  readonly owner: Owner
   readonly ended: (subscription: LiveSubscription) => void
 }
 
 /** The handler inside the bus's and its own middleware; the first added is the outermost. */
 export function wrapHandler(handler: Handler, outer: readonly Middleware[], inner: readonly Middleware[]): Handler {
   const wrap = (next: Handler, middleware: Middleware): Handler => {
-    const wrapped = middleware(next)
-    if (typeof wrapped === 'function') return wrapped
-    throw new BusError('INVALID_OPTION', 'middleware must return a handler', { details: { field: 'middleware', allowed: 'a function' } })
+    const refuse = (fault: string, options: { cause?: unknown }): BusError =>
+      new BusError('INVALID_OPTION', `middleware ${fault}`, {
+        ...options,
+        details: { field: 'middleware', allowed: 'a function that returns a handler' },
+      })
+    let wrapped: unknown
+    try {
+      wrapped = middleware(next)
+    } catch (cause) {
+      throw refuse('threw when it was put around a handler', { cause })
+    }
+    if (typeof wrapped === 'function') return wrapped as Handler
+    throw refuse('must return a handler', {})
   }
   return [...outer, ...inner].reduceRight(wrap, handler)
 }
@@ -155,7 +171,7 @@ export class LiveSubscription implements Subscription {
       session: options.session,
       from: options.from,
       // A group is one recipient: what one member sends to it, another may handle.
-      notFrom: options.group === undefined ? binding.owner : undefined,
+      notFrom: options.group === undefined && !binding.owner.echo ? binding.owner.agent : undefined,
       filter: options.filter,
       rank: options.rank ?? 50,
       group: options.group,
@@ -164,7 +180,7 @@ export class LiveSubscription implements Subscription {
     this.member =
       handler === undefined
         ? undefined
-        : new Member(this.name, handler, options.concurrency ?? 0, options.handlerTimeoutMs ?? core.options.handlerTimeoutMs, binding.owner)
+        : new Member(this.name, handler, options.concurrency ?? 0, options.handlerTimeoutMs ?? core.options.handlerTimeoutMs, binding.owner.agent)
     this.rewrap()
     if (this.member !== undefined) queue.join(this.member)
   }

@@ -1,6 +1,6 @@
 import { aText, checkOption } from '../kit/check.ts'
 import { BusError } from '../kit/errors.ts'
-import { isWildcard } from '../message/topic.ts'
+import { isWildcard, parsePattern } from '../message/topic.ts'
 import type { Core } from './core.ts'
 import type { Handler } from './handler.ts'
 import type { Queue } from './queue.ts'
@@ -9,10 +9,15 @@ import {
   checkSubscribe,
   LiveSubscription,
   newQueue,
+  type Owner,
   type PatternOf,
   patternsOf,
   type SubscribeOptions,
+  wrapHandler,
 } from './subscription.ts'
+
+/** No agent: a subscription of the bus itself. */
+export const NOBODY: Owner = Object.freeze({ agent: undefined, echo: true })
 
 interface Group {
   readonly queue: Queue
@@ -51,7 +56,7 @@ export class Subscriptions {
   }
 
   /** A subscription with a handler. Throws INVALID_OPTION or INVALID_TOPIC. */
-  add(what: PatternOf<never>, handler: Handler, options: SubscribeOptions, owner: string | undefined): LiveSubscription {
+  add(what: PatternOf<never>, handler: Handler, options: SubscribeOptions, owner: Owner): LiveSubscription {
     checkSubscribe('subscribe', handler, options)
     const fallback = handler.name === '' ? patternsOf(what).join(',') : handler.name
     return this.#make(what, handler, options, options.name ?? fallback, owner)
@@ -60,7 +65,7 @@ export class Subscriptions {
   /** A subscription that is read by hand. */
   addInbox(what: PatternOf<never>, options: SubscribeOptions): LiveSubscription {
     checkSubscribe('inbox', () => undefined, options)
-    return this.#make(what, undefined, options, options.name ?? patternsOf(what).join(','), undefined)
+    return this.#make(what, undefined, options, options.name ?? patternsOf(what).join(','), NOBODY)
   }
 
   /** Ends the subscription of an id. Throws UNKNOWN_SUBSCRIPTION. */
@@ -86,8 +91,11 @@ export class Subscriptions {
     handler: Handler | undefined,
     options: SubscribeOptions,
     name: string,
-    owner: string | undefined,
+    owner: Owner,
   ): LiveSubscription {
+    for (const pattern of patternsOf(what)) parsePattern(pattern)
+    if (handler !== undefined) wrapHandler(handler, this.#core.middleware, options.middleware ?? [])
+    // Nothing can be refused from here on: no half-made group stays behind.
     const key = options.group === undefined ? undefined : groupKey(options, what)
     const group = key === undefined ? undefined : this.#group(key, options, name)
     const queue = group?.queue ?? newQueue(this.#core, name, options)

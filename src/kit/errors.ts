@@ -198,7 +198,12 @@ export class BusError extends Error {
 
 /** True for a {@link BusError}; with `code`, true only for that code. */
 export function isBusError<C extends ErrorCode>(value: unknown, code?: C): value is BusError & { code: C } {
-  return value instanceof BusError && (code === undefined || value.code === code)
+  try {
+    return value instanceof BusError && (code === undefined || value.code === code)
+  } catch {
+    // A revoked Proxy throws at every question.
+    return false
+  }
 }
 
 /**

@@ -9,6 +9,12 @@ export interface HttpEvent {
   readonly body: Uint8Array
 }
 
+/** What came in: header names in any case, values as Node's `http` and others give them. */
+export interface IncomingHttp {
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly body: Uint8Array
+}
+
 /** Media type of the structured form. */
 export const CLOUD_EVENT_TYPE = 'application/cloudevents+json'
 
@@ -33,11 +39,11 @@ export function toBinaryHttp(message: Message, options: CloudEventOptions = {}):
 }
 
 /**
- * The message of an HTTP request or answer in either form, told apart by its content type. Header names may have any case.
- * Throws DECODE_FAILED naming the header or attribute.
+ * The message of an HTTP request or answer in either form, told apart by its content type. Throws DECODE_FAILED naming the header or attribute.
  */
-export function fromHttp(http: HttpEvent, options: FromCloudEventOptions = {}): Message {
-  const headers = Object.fromEntries(Object.entries(http.headers).map(([name, value]) => [name.toLowerCase(), value]))
+export function fromHttp(http: IncomingHttp, options: FromCloudEventOptions = {}): Message {
+  const headers: Record<string, string> = Object.create(null)
+  for (const [name, value] of Object.entries(http.headers)) if (value !== undefined) headers[name.toLowerCase()] = String(value)
   const type = headers['content-type']
   if (type !== undefined && /^application\/cloudevents-batch/i.test(type)) throw undecodable('content-type', 'is a batch; send events one by one')
   if (type !== undefined && /^application\/cloudevents/i.test(type)) {

@@ -67,14 +67,14 @@ test('attributes are those of the specification, names at most 20 lower-case let
     specversion: '1.0', id: ID, source: 'pink', type: 'com.example.task', subject: 'tasks.coding', time: '2026-01-01T00:00:00.123Z',
     datacontenttype: 'application/json', data: { title: 'a' }, recipient: 'red', session: 's1', priority: 'critical',
     expirytime: '2026-01-01T00:01:00.000Z', correlationid: 'c', causationid: OTHER, rootid: OTHER, hops: 3, replyto: '_inbox.x',
-    traceparent: '00-ab', swarmbus: '{"v":1}',
+    traceparent: '00-ab', swarmbus: '1',
   })
   for (const name of Object.values(CLOUD_EVENT_EXTENSIONS)) expect(name).toMatch(/^[a-z0-9]{1,20}$/)
   fc.assert(
     fc.property(messages, (message) => {
       for (const [name, value] of Object.entries(toCloudEvent(message))) {
         expect(name).toMatch(/^([a-z0-9]{1,20}|data_base64)$/)
-        if (name === 'data') continue
+        if (name === 'data' || name === 'data_base64') continue
         expect(['string', 'number']).toContain(typeof value)
         expect(value).not.toBe('')
         expect(String(value)).not.toMatch(/[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}]/u)
@@ -153,7 +153,7 @@ const least = { specversion: '1.0', id: 'a', source: 's', type: 't' }
 test.each([
   ['specversion', { specversion: '0.3' }], ['id', { id: '' }], ['source', { source: 5 }], ['type', { type: undefined }], ['time', { time: 'yesterday' }],
   ['time', { time: '2026-13-01T00:00:00Z' }], ['data_base64', { data_base64: 'AA==', data: 1 }], ['data', { data_base64: '?' }], ['Upper', { Upper: 'x' }],
-  ['nested', { nested: {} }], ['swarmbus', { swarmbus: '{"v":2}' }], ['swarmbus', { swarmbus: 'x' }], ['topic', { type: 'a b' }], ['subject', { subject: '' }],
+  ['nested', { nested: {} }], ['swarmbus', { swarmbus: '2' }], ['swarmbus', { swarmbus: '1.bm8' }], ['swarmbus', { swarmbus: 1 }], ['swarmbus', { swarmbus: 'x' }], ['topic', { type: 'a b' }], ['subject', { subject: '' }],
 ])('an event with a wrong %s is refused: %j', (field, change) => {
   expect(() => fromCloudEvent({ ...least, ...change }, { env })).toThrow(expect.objectContaining({ code: 'DECODE_FAILED' }))
   try {
@@ -164,10 +164,9 @@ test.each([
 })
 
 test('names that reach into prototypes are refused, in attributes, data and headers', () => {
-  for (const text of ['{"__proto__":{"a":1}}', '{"data":{"constructor":1}}', '{"swarmbus":"{\\"v\\":1,\\"headers\\":{\\"__proto__\\":\\"x\\"}}"}']) {
-    const event = Object.assign(JSON.parse(text) as object, {})
+  const hidden = Buffer.from('{"headers":{"__proto__":"x"}}').toString('base64url')
+  for (const text of ['{"__proto__":{"a":1}}', '{"data":{"constructor":1}}', `{"swarmbus":"1.${hidden}"}`]) {
     const joined = JSON.parse(text.replace('{', `{"specversion":"1.0","id":"a","source":"s","type":"t",`)) as object
-    expect(event).toBeDefined()
     expect(() => fromCloudEvent(joined, { env })).toThrow(expect.objectContaining({ code: 'DECODE_FAILED' }))
   }
   const body = new Uint8Array()

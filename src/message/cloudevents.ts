@@ -6,7 +6,7 @@ import { idFrom, mustBeClean } from './foreign.ts'
 import type { Message } from './message.ts'
 import { type Clocks, FIELD_RULES, MAX_TIME, type MessageFields, restoreMessage } from './restore.ts'
 
-// CloudEvents 1.0.2 (github.com/cloudevents/spec). What its attributes cannot say lies as JSON in the extension `swarmbus`.
+// CloudEvents 1.0.2 (github.com/cloudevents/spec). What its attributes cannot say lies in the extension `swarmbus`.
 
 /** An event in the JSON format of CloudEvents 1.0; further names are extension attributes. */
 export interface CloudEvent {
@@ -58,7 +58,6 @@ const JSON_TYPE = 'application/json'
 const BYTES_TYPE = 'application/octet-stream'
 
 interface Rest {
-  v: 1
   /** True when the data has the tags of `data.ts`. */
   tagged?: true
   /** Fields whose attribute says something else, or that have none; null for undefined. */
@@ -100,11 +99,11 @@ export function toCloudEvent(message: Message, options: CloudEventOptions = {}):
     if (/^[a-z0-9]{1,20}$/.test(name) && !RESERVED.has(name) && isText(value)) event[name] = value
     else if (!impliedHeader(event, name, value, fields['topic'] ?? message.topic, message.data)) headers[name] = value
   }
-  const rest: Rest = { v: 1 }
+  const rest: Rest = {}
   if (tagged) rest.tagged = true
   if (Object.keys(fields).length > 0) rest.fields = fields
   if (Object.keys(headers).length > 0) rest.headers = headers
-  event[REST] = ascii(JSON.stringify(rest))
+  event[REST] = restText(rest)
   return event as unknown as CloudEvent
 }
 
@@ -213,16 +212,23 @@ function dataOf(given: Readonly<Record<string, unknown>>, rest: Rest | undefined
   return unpackData({ $bytes: base64 })
 }
 
+// `1`, or `1.` and JSON in base64url: letters that no HTTP binding escapes, for not all of them undo it.
+function restText(rest: Rest): string {
+  return Object.keys(rest).length === 0 ? '1' : `1.${Buffer.from(JSON.stringify(rest)).toString('base64url')}`
+}
+
 function restOf(text: unknown): Rest | undefined {
   if (text === undefined) return undefined
+  if (text === '1') return {}
   try {
-    const rest = JSON.parse(text as string) as Rest
+    const coded = /^1\.([\w-]+)$/.exec(text as string)?.[1] ?? ''
+    const rest = JSON.parse(Buffer.from(coded, 'base64url').toString()) as Rest
     mustBeClean(rest, REST)
-    if (rest.v === 1 && isRecord(rest.fields ?? {}) && isRecord(rest.headers ?? {})) return rest
+    if (isRecord(rest) && isRecord(rest.fields ?? {}) && isRecord(rest.headers ?? {})) return rest
   } catch (error) {
-    throw undecodable(REST, 'is no JSON of this version', error)
+    throw undecodable(REST, 'is not of this version', error)
   }
-  throw undecodable(REST, 'is no JSON of this version')
+  throw undecodable(REST, 'is not of this version')
 }
 
 function isRecord(value: unknown): boolean {
@@ -250,8 +256,4 @@ const UNFIT = /[\p{Cc}\p{Noncharacter_Code_Point}\p{Cs}]/u
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && !UNFIT.test(value)
-}
-
-function ascii(json: string): string {
-  return json.replace(/[\u007f-\uffff]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

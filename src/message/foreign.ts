@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { FORBIDDEN_NAMES, undecodable } from './data.ts'
+import { FORBIDDEN_NAMES, packData, undecodable, unpackData } from './data.ts'
 import type { Headers } from './headers.ts'
 import { isMessageId } from './ids.ts'
 
@@ -9,7 +9,7 @@ export const ORIGIN_HEADER = 'origin'
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** One difference: a path, and the value there; without a value the path does not exist. */
+/** One difference: a path, and the packed value there; without a value the path does not exist. */
 type Change = readonly [path: readonly string[], value?: unknown]
 
 interface Origin {
@@ -75,7 +75,7 @@ function compare(original: Fields, written: Fields, path: readonly string[], cha
   for (const [name, value] of Object.entries(original)) {
     const other = Object.hasOwn(written, name) ? written[name] : undefined
     if (isFields(value) && isFields(other)) compare(value, other, [...path, name], changes)
-    else if (!Object.hasOwn(written, name) || !isDeepStrictEqual(value, other)) changes.push([[...path, name], value])
+    else if (!Object.hasOwn(written, name) || !isDeepStrictEqual(value, other)) changes.push([[...path, name], packData(value)])
   }
   for (const name of Object.keys(written)) if (!Object.hasOwn(original, name)) changes.push([[...path, name]])
 }
@@ -98,8 +98,9 @@ function originOf(headers: Headers): Origin | undefined {
 }
 
 function isChange(value: unknown): boolean {
-  const path: unknown = Array.isArray(value) ? value[0] : undefined
+  const [path, packed] = Array.isArray(value) ? (value as unknown[]) : []
   if (!Array.isArray(path) || path.length === 0) return false
+  unpackData(packed)
   return path.every((step) => typeof step === 'string' && !FORBIDDEN_NAMES.has(step))
 }
 
@@ -114,5 +115,5 @@ function apply(fields: Record<string, unknown>, change: Change): void {
   }
   const last = path.at(-1) as string
   if (change.length === 1) delete place[last]
-  else place[last] = value
+  else place[last] = unpackData(value)
 }

@@ -1,4 +1,4 @@
-import { BusError } from '../kit/errors.ts'
+import { BusError, isBusError } from '../kit/errors.ts'
 
 // Hot path: freezing a small object costs about 40 ns, of which Object.freeze itself is 30.
 
@@ -16,81 +16,87 @@ export const frozen = {
   loose: false,
 }
 
+let total = 0
+let limit = 0
+
 /**
- * Freezes plain objects, arrays and class instances in depth and measures them; the findings are in {@link frozen}.
- * Accessors are not called. Throws INVALID_PAYLOAD for what refuses to be looked at, PAYLOAD_TOO_LARGE below 64 levels.
+ * Freezes plain objects, arrays and class instances in depth, as far as their enumerable properties reach, and measures them; the
+ * findings are in {@link frozen}. Throws INVALID_PAYLOAD for what refuses to be looked at, PAYLOAD_TOO_LARGE below 64 levels and as soon
+ * as the measure exceeds `maxBytes` (what was met until then stays frozen).
  */
-export function freezeData(data: unknown): void {
+export function freezeData(data: unknown, maxBytes: number = Number.POSITIVE_INFINITY): void {
   frozen.loose = false
-  frozen.bytes = 0
   if (typeof data !== 'object' || data === null) {
     frozen.bytes = typeof data === 'string' ? data.length : 8
     return
   }
+  total = 0
+  limit = maxBytes
   try {
-    frozen.bytes = walk(data, 0)
+    walk(data, 0)
   } catch (error) {
-    if (error instanceof BusError) throw error
+    if (isBusError(error)) throw error
     throw new BusError('INVALID_PAYLOAD', 'the data refuses to be read or frozen', { cause: error })
   }
+  frozen.bytes = total
 }
 
-function walk(value: object, depth: number): number {
+function walk(value: object, depth: number): void {
   if (depth >= MAX_DEPTH) {
     throw new BusError('PAYLOAD_TOO_LARGE', `the data has more than ${MAX_DEPTH} levels, or a cycle`, {
       details: { field: 'data', allowed: `${MAX_DEPTH} levels` },
     })
   }
+  total += 2
+  // Parts that are shared count each time they are met, as in JSON: without a bound, walking them could take for ever.
+  if (total > limit) {
+    throw new BusError('PAYLOAD_TOO_LARGE', `the data has more than ${limit} bytes`, {
+      details: { field: 'data', bytes: total, allowed: limit },
+    })
+  }
   const prototype = Object.getPrototypeOf(value)
-  if (prototype === objectPrototype || prototype === null) return walkNames(value, depth)
-  if (prototype === arrayPrototype) {
+  if (prototype === objectPrototype || prototype === null) {
+    Object.freeze(value)
+    for (const name in value) {
+      total += name.length + 3
+      weigh((value as Record<string, unknown>)[name], depth)
+    }
+  } else if (prototype === arrayPrototype) {
     Object.freeze(value)
     const list = value as unknown[]
-    let bytes = 2
-    for (let index = 0; index < list.length; index++) bytes += weigh(list[index], depth) + 1
-    return bytes
-  }
-  return walkExotic(value, depth)
+    for (let index = 0; index < list.length; index++) {
+      total++
+      weigh(list[index], depth)
+    }
+  } else walkExotic(value, depth)
 }
 
-function walkNames(value: object, depth: number): number {
-  Object.freeze(value)
-  let bytes = 2
-  for (const name in value) bytes += name.length + 3 + weigh((value as Record<string, unknown>)[name], depth)
-  return bytes
+function weigh(value: unknown, depth: number): void {
+  if (typeof value === 'string') total += value.length + 2
+  else if (typeof value === 'object' && value !== null) walk(value, depth + 1)
+  else total += 8
 }
 
-function weigh(value: unknown, depth: number): number {
-  if (typeof value === 'string') return value.length + 2
-  if (typeof value === 'object' && value !== null) return walk(value, depth + 1)
-  return 8
-}
-
-function walkExotic(value: object, depth: number): number {
-  if (ArrayBuffer.isView(value)) {
+function walkExotic(value: object, depth: number): void {
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) {
     frozen.loose = true
-    return value.byteLength
-  }
-  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) {
+    total += value.byteLength
+  } else if (value instanceof Map || value instanceof Set) {
     frozen.loose = true
-    return value.byteLength
-  }
-  if (value instanceof Map || value instanceof Set) {
+    for (const [key, inner] of value.entries()) {
+      weigh(key, depth)
+      if (inner !== key) weigh(inner, depth)
+    }
+  } else if (value instanceof Date) {
     frozen.loose = true
-    let bytes = 2
-    for (const [key, inner] of value.entries()) bytes += weigh(key, depth) + (inner === key ? 0 : weigh(inner, depth))
-    return bytes
+    total += 24
+  } else {
+    Object.freeze(value)
+    for (const [name, slot] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
+      total += name.length + 3
+      if ('value' in slot) weigh(slot.value, depth)
+    }
   }
-  if (value instanceof Date) {
-    frozen.loose = true
-    return 26
-  }
-  Object.freeze(value)
-  let bytes = 2
-  for (const [name, slot] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
-    bytes += name.length + 3 + ('value' in slot ? weigh(slot.value, depth) : 0)
-  }
-  return bytes
 }
 
 /** A copy of data of one's own. Throws INVALID_PAYLOAD for what cannot be copied (functions, open handles). */

@@ -9,6 +9,11 @@ export const LANE_OF: Readonly<Record<Priority, number>> = { critical: 0, high: 
 
 export const LANE_COUNT = PRIORITIES.length
 
+/** The lane of a level; that of normal for anything else. */
+export function laneOf(priority: Priority): number {
+  return LANE_OF[priority] ?? 2
+}
+
 /** True for one of the five level names. */
 export function isPriority(value: unknown): value is Priority {
   return typeof value === 'string' && Object.hasOwn(LANE_OF, value)

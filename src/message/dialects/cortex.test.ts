@@ -89,11 +89,10 @@ test('a task made here is written in their words, and read again as it was', () 
   expect(tasks.read(written)).toStrictEqual(made)
 })
 
-test.each([['type', { type: '' }], ['ttl', { ttl: 0 }], ['ttl', { ttl: 'x' }], ['payload', { payload: [] }], ['created', { created: 'now' }], ['topic', { to: undefined, type: 'a b' }]])(
+test.each([['type', { type: '' }], ['ttl', { ttl: 0 }], ['ttl', { ttl: 'x' }], ['payload', { payload: [] }], ['created', { created: 'now' }], ['topic', { to: undefined, type: 'a b' }], ['topic', { to: 'a b' }]])(
   'a task with a wrong %s is refused by name: %j',
   (field, change) => {
-    const run = (): unknown => tasks.read({ ...task, ...change })
-    expect(run).toThrow(field === 'topic' ? expect.objectContaining({ code: 'INVALID_TOPIC' }) : expect.objectContaining({ code: 'DECODE_FAILED', details: { field } }))
+    expect(() => tasks.read({ ...task, ...change })).toThrow(expect.objectContaining({ code: 'DECODE_FAILED', details: { field } }))
   },
 )
 

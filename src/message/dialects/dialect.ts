@@ -1,5 +1,6 @@
 import { shown } from '../../kit/check.ts'
 import { systemEnv } from '../../kit/env.ts'
+import { BusError } from '../../kit/errors.ts'
 import { undecodable } from '../data.ts'
 import { foreignIdOf, idFrom, mustBeClean, ORIGIN_HEADER, originHeader, withOrigin } from '../foreign.ts'
 import { copyData } from '../freeze.ts'
@@ -62,7 +63,7 @@ export function dialectOf(grammar: Grammar, options: DialectOptions = {}): Diale
       mustBeClean(object, name)
       const given = copyData(object) as Foreign
       const nowMs = Math.floor(env.wallMs())
-      const { foreignId, ...found } = grammar.find(given, nowMs)
+      const { foreignId, ...found } = findIn(grammar, given, nowMs)
       const id = foreignId === undefined ? ids.next(nowMs) : idFrom(name, foreignId)
       const plain = restoreMessage({ ...found, id }, env)
       // Written once without its origin: whatever differs from what was given is the origin.
@@ -74,6 +75,16 @@ export function dialectOf(grammar: Grammar, options: DialectOptions = {}): Diale
       return withOrigin(grammar.fields(message, idOf(message)), message.headers, name, message.id)
     },
   })
+}
+
+function findIn(grammar: Grammar, given: Foreign, nowMs: number): Found {
+  try {
+    return grammar.find(given, nowMs)
+  } catch (error) {
+    if (!(error instanceof BusError) || error.code === 'DECODE_FAILED') throw error
+    // A name or type of theirs that cannot be a topic of ours.
+    throw undecodable('topic', error.message, error)
+  }
 }
 
 /** A non-empty text. Throws DECODE_FAILED naming the field. */

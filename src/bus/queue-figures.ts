@@ -1,0 +1,15 @@
+import type { Priority } from '../message/priority.ts'
+import type { Queue } from './queue.ts'
+
+/** Handled messages by level. */
+export type HandledByLevel = Readonly<Record<Priority, number>>
+
+export function handledBy(queue: Queue): HandledByLevel {
+  const [critical = 0, high = 0, normal = 0, low = 0, background = 0] = queue.handledByLane
+  return { critical, high, normal, low, background }
+}
+
+/** Wall-clock milliseconds of the last handled message; undefined before the first. */
+export function lastHandled(queue: Queue): number | undefined {
+  return queue.lastHandledMs < 0 ? undefined : queue.clock.wallMs(queue.lastHandledMs)
+}
