@@ -6,6 +6,8 @@ const config: ViteUserConfig = {
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'],
     pool: 'forks',
+    // A test that asserts nothing cannot fail: it counts as failed.
+    expect: { requireAssertions: true },
     // Memory tests call global.gc.
     execArgv: ['--expose-gc'],
     testTimeout: 20_000,

@@ -11,7 +11,14 @@ export type { BusHealth } from './bus/health.ts'
 export type { HistoryEntry } from './bus/history.ts'
 export type { Inbox, ReceiveOptions } from './bus/inbox.ts'
 export type { DrainReport } from './bus/lifecycle.ts'
-export { type BusOptions, type EffectiveOptions, type Overflow, PRESETS, type Preset, type QueueOptions } from './bus/options.ts'
+export {
+  type BusOptions,
+  type EffectiveOptions,
+  type Overflow,
+  PRESETS,
+  type Preset,
+  type QueueOptions,
+} from './bus/options.ts'
 export type {
   BroadcastOptions,
   Capable,
@@ -38,7 +45,13 @@ export { type Env, systemEnv, type Timer } from './kit/env.ts'
 export { BusError, ERRORS, type ErrorCode, type ErrorDetails, type ErrorFamily, isBusError } from './kit/errors.ts'
 export type { HistogramFigures } from './kit/histogram.ts'
 export { AGENT_ROOT, agentOf, agentTopic, BROADCAST_TOPIC } from './message/address.ts'
-export { defineTopic, type SchemaIssue, type SchemaResult, type StandardSchema, type TopicContract } from './message/contract.ts'
+export {
+  defineTopic,
+  type SchemaIssue,
+  type SchemaResult,
+  type StandardSchema,
+  type TopicContract,
+} from './message/contract.ts'
 export { type Headers, MAX_HEADER_BYTES } from './message/headers.ts'
 export { isMessageId, type MessageId, timeOfId } from './message/ids.ts'
 export { type Message, pathOf } from './message/message.ts'

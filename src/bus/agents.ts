@@ -86,7 +86,8 @@ export class Agents {
   choose(capability: string): AgentRecord {
     let best: AgentRecord | undefined
     for (const record of this.#records.values()) {
-      if (record.registeredAt === undefined || record.status === 'offline' || !record.capabilities.includes(capability)) continue
+      if (record.registeredAt === undefined || record.status === 'offline' || !record.capabilities.includes(capability))
+        continue
       if (best === undefined || better(record, best)) best = record
     }
     if (best !== undefined) return best
@@ -112,5 +113,16 @@ export function agentInfo(record: AgentRecord): AgentInfo {
   const { name, type, capabilities, status, registeredAt, queue } = record
   const held = registeredAt === undefined
   const [handled, last] = [handledBy(queue), lastHandled(queue)]
-  return { name, type, capabilities, status, held, queued: queue.size, running: queue.running, registeredAt, handled, lastHandled: last }
+  return {
+    name,
+    type,
+    capabilities,
+    status,
+    held,
+    queued: queue.size,
+    running: queue.running,
+    registeredAt,
+    handled,
+    lastHandled: last,
+  }
 }

@@ -1,24 +1,24 @@
-import { aText, checkOption, milliseconds, whole } from '../kit/check.ts'
+import { aText, checkOption, checkOptions, whole } from '../kit/check.ts'
 import { systemEnv } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import { Envelope, type Message } from '../message/message.ts'
+import type { Failure } from './ack.ts'
 import { type AgentInfo, agentInfo } from './agents.ts'
 import { Core } from './core.ts'
 import { type Agent, Directory, type RegisterOptions } from './directory.ts'
-import type { Failure } from './ack.ts'
 import type { Handler, Middleware, ReplyOptions } from './handler.ts'
 import { type BusHealth, busHealth } from './health.ts'
 import type { HistoryEntry } from './history.ts'
 import type { Inbox } from './inbox.ts'
 import { type DrainReport, Lifecycle } from './lifecycle.ts'
-import { type BusOptions, changeOptions, resolveOptions } from './options.ts'
+import { type BusOptions, changeOptions, checkCall, DRAIN_RULES, REPLY_RULES, resolveOptions } from './options.ts'
 import type { Publisher } from './publisher.ts'
 import { Sender } from './sender.ts'
 import { disposableInbox, LiveSession, type Session } from './session.ts'
 import { type StallOptions, StallWatch } from './stall.ts'
 import { type BusStats, busStats, type QueueView, type Snapshot, snapshot } from './stats.ts'
 import type { StreamInfo, StreamOptions, StreamWriter } from './streams.ts'
-import { type PatternOf, type SubscribeOptions, type Subscription } from './subscription.ts'
+import type { PatternOf, SubscribeOptions, Subscription } from './subscription.ts'
 import { NOBODY, Subscriptions } from './subscriptions.ts'
 import { Verbs } from './verbs.ts'
 
@@ -103,12 +103,16 @@ class BusImpl extends Verbs implements Bus {
     const sender = new Sender(core)
     super(core, sender, undefined)
     this.#subscriptions = new Subscriptions(core)
-    this.#directory = new Directory(core, sender, (what, handler, one, owner) => this.#subscriptions.add(what, handler, one, owner))
+    this.#directory = new Directory(core, sender, (what, handler, one, owner) =>
+      this.#subscriptions.add(what, handler, one, owner),
+    )
     this.#lifecycle = new Lifecycle(core, sender, this.#subscriptions, this.#directory)
     this.streams = core.streams
     core.makeScope = (origin): Publisher => new Verbs(core, sender, origin)
     core.publishSystem = (topic, data) => {
-      sender.publish(topic, data, undefined, undefined).catch((error: unknown) => core.announce('callback.failed', { error }))
+      sender
+        .publish(topic, data, undefined, undefined)
+        .catch((error: unknown) => core.announce('callback.failed', { error }))
     }
     core.publishAnswer = (answer) => sender.forward(answer)
     if (effective.autoStart) this.start()
@@ -162,8 +166,11 @@ class BusImpl extends Verbs implements Bus {
 
   respond(request: Message, data: unknown, options: ReplyOptions & { readonly from?: string } = {}): boolean {
     if (!(request instanceof Envelope)) {
-      throw new BusError('INVALID_MESSAGE', 'respond: "request" must be a message that this bus delivered', { details: { field: 'request' } })
+      throw new BusError('INVALID_MESSAGE', 'respond: "request" must be a message that this bus delivered', {
+        details: { field: 'request' },
+      })
     }
+    checkCall('respond', options, REPLY_RULES)
     return this.core.respond(request, data, options.from, options)
   }
 
@@ -231,13 +238,17 @@ class BusImpl extends Verbs implements Bus {
   }
 
   async stop(options: DrainOptions = {}): Promise<DrainReport> {
-    const report = await this.#lifecycle.stop(this.#limitMs('stop', options))
-    for (const watch of this.#watches) watch.pause()
-    return report
+    return this.#halt(this.#limitMs('stop', options))
   }
 
   async drain(options: DrainOptions = {}): Promise<DrainReport> {
-    return this.stop(options)
+    return this.#halt(this.#limitMs('drain', options))
+  }
+
+  async #halt(limitMs: number): Promise<DrainReport> {
+    const report = await this.#lifecycle.stop(limitMs)
+    for (const watch of this.#watches) watch.pause()
+    return report
   }
 
   async close(options: DrainOptions = {}): Promise<DrainReport> {
@@ -264,9 +275,8 @@ class BusImpl extends Verbs implements Bus {
   }
 
   #limitMs(verb: string, options: DrainOptions): number {
-    const limitMs = options.limitMs ?? this.core.options.drainMs
-    checkOption(verb, 'limitMs', limitMs, milliseconds(0))
-    return limitMs
+    checkOptions(verb, options, DRAIN_RULES)
+    return options.limitMs ?? this.core.options.drainMs
   }
 
   #setMiddleware(middleware: readonly Middleware[]): void {
@@ -299,4 +309,3 @@ class BusImpl extends Verbs implements Bus {
 export function createBus(options: BusOptions = {}): Bus {
   return new BusImpl(options)
 }
-

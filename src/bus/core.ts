@@ -7,16 +7,16 @@ import { INBOX_ROOT, SYSTEM_ROOT } from '../message/address.ts'
 import type { TopicContract } from '../message/contract.ts'
 import { IdMaker } from '../message/ids.ts'
 import { type Cause, Envelope, type Message } from '../message/message.ts'
-import { Accounts } from './account.ts'
+import { type Account, Accounts } from './account.ts'
+import type { Failure, FailureReason, Outcome } from './ack.ts'
 import { Agents } from './agents.ts'
 import { announced, type EventName } from './announce.ts'
 import type { Delivery, Note, Run } from './delivery.ts'
 import { FailureLog } from './failures.ts'
-import type { Failure, FailureReason, Outcome } from './ack.ts'
 import type { Middleware, ReplyOptions } from './handler.ts'
 import { History } from './history.ts'
 import { Maker, type Origin } from './maker.ts'
-import type { EffectiveOptions } from './options.ts'
+import { checkCall, type EffectiveOptions, REPLY_RULES } from './options.ts'
 import type { Publisher } from './publisher.ts'
 import { Pump } from './pump.ts'
 import type { Queue, QueueHost } from './queue.ts'
@@ -24,6 +24,10 @@ import { type Pending, type RequestHost, RequestTable, SingleRequest } from './r
 import { Router } from './router.ts'
 import { pourParts } from './stream-reply.ts'
 import { Streams } from './streams.ts'
+
+// Looked at for each message: found once.
+const published = announced['message.published']
+const handled = announced['message.handled']
 
 /** The states of a bus, in the order in which they follow each other; `stopped` may become `running` again. */
 export type BusState = 'idle' | 'running' | 'draining' | 'stopped' | 'closed'
@@ -70,6 +74,7 @@ export class Core implements QueueHost, RequestHost {
   state: BusState = 'idle'
   order = 0
   readonly #ids: IdMaker
+  #onSettled: PromiseWithResolvers<void> | undefined = undefined
   #noted = 0
   #noteMs = 0
   #handled = 0
@@ -141,8 +146,7 @@ export class Core implements QueueHost, RequestHost {
     }
     this.counters.messages++
     this.history.note(message, this.maker.bytes)
-    const channel = announced['message.published']
-    if (channel.hasSubscribers) channel.publish({ bus: this.options.name, message })
+    if (published.hasSubscribers) published.publish({ bus: this.options.name, message })
   }
 
   /** Brings the sliding counts up to date. */
@@ -150,6 +154,15 @@ export class Core implements QueueHost, RequestHost {
     this.published.add(this.#noteMs, this.counters.messages - this.#noted)
     this.#noted = this.counters.messages
     this.#flushHandled()
+  }
+
+  #countHandled(): void {
+    const nowMs = this.clock.lastMs
+    if (nowMs - this.#handledMs >= 100) {
+      this.#flushHandled()
+      this.#handledMs = nowMs
+    }
+    this.#handled++
   }
 
   #flushHandled(): void {
@@ -167,24 +180,37 @@ export class Core implements QueueHost, RequestHost {
     delivery: Delivery | undefined,
   ): void {
     const note = Envelope.noteOf(message) as Note | undefined
+    if (outcome === 'handled' && note === undefined && value === undefined && !handled.hasSubscribers) {
+      this.#countHandled()
+      ;(Envelope.accountOf(message) as Account).settle('handled')
+      if (this.#onSettled !== undefined) this.tellSettled()
+      return
+    }
     const name = delivery === undefined ? queue.name : delivery.name
     if (note !== undefined) note.settled(name, outcome, value, reason, error)
     else if (value !== undefined && message.replyTo !== undefined) this.#answerByTopic(message, value, delivery?.agent)
     if (outcome === 'handled') {
-      const nowMs = this.clock.lastMs
-      if (nowMs - this.#handledMs >= 100) {
-        this.#flushHandled()
-        this.#handledMs = nowMs
-      }
-      this.#handled++
-      const channel = announced['message.handled']
-      if (channel.hasSubscribers) {
-        channel.publish({ bus: this.options.name, message, name, startedMs: delivery?.startedMs })
+      this.#countHandled()
+      if (handled.hasSubscribers) {
+        handled.publish({ bus: this.options.name, message, name, startedMs: delivery?.startedMs })
       }
     } else {
       this.#fail(name, message, outcome, reason as FailureReason, error)
     }
-    ;(Envelope.accountOf(message) as { settle(outcome: Outcome): void }).settle(outcome)
+    ;(Envelope.accountOf(message) as Account).settle(outcome)
+    if (this.#onSettled !== undefined) this.tellSettled()
+  }
+
+  /** Resolves when the next delivery is settled, or something else happened that a drain should look at. */
+  nextSettled(): Promise<void> {
+    this.#onSettled ??= Promise.withResolvers<void>()
+    return this.#onSettled.promise
+  }
+
+  /** Lets those who wait for {@link nextSettled} look again. */
+  tellSettled(): void {
+    this.#onSettled?.resolve()
+    this.#onSettled = undefined
   }
 
   /** Of the deliveries settled within the health window, the share that was handled. */
@@ -206,6 +232,7 @@ export class Core implements QueueHost, RequestHost {
 
   timedOut(): void {
     this.counters.timeouts++
+    this.tellSettled()
   }
 
   announce(event: EventName, fields: object): void {
@@ -245,7 +272,9 @@ export class Core implements QueueHost, RequestHost {
     return this.#answerByTopic(request, data, from)
   }
 
+  /** Throws INVALID_OPTION or INVALID_MESSAGE for wrong options, and what any publish of the data would. */
   makeAnswer(request: Envelope, data: unknown, from: string | undefined, options: ReplyOptions | undefined): Envelope {
+    checkCall('reply', options, REPLY_RULES)
     const { replyPriority } = this.options
     const priority = options?.priority ?? (replyPriority === 'same' ? request.priority : replyPriority)
     const answer = this.maker.make(request.replyTo ?? `${INBOX_ROOT}.nowhere`, data, options, undefined)
@@ -273,7 +302,13 @@ export class Core implements QueueHost, RequestHost {
     }
   }
 
-  #fail(name: string, message: Envelope, outcome: Exclude<Outcome, 'handled'>, reason: FailureReason, error: unknown): void {
+  #fail(
+    name: string,
+    message: Envelope,
+    outcome: Exclude<Outcome, 'handled'>,
+    reason: FailureReason,
+    error: unknown,
+  ): void {
     if (outcome === 'failed') this.failed.add(this.clock.lastMs)
     const failure = this.#failure(message, name, outcome, reason, error)
     this.failures.add(failure)

@@ -233,7 +233,9 @@ export class Run extends Deadline {
     const { host } = delivery
     if (this.dueMs < this.limitMs) {
       // The message's own deadline: its sender has given up, the handler may still finish what it began.
-      delivery.abort(new BusError('MESSAGE_EXPIRED', `the deadline of "${delivery.message.topic}" passed while it was handled`))
+      delivery.abort(
+        new BusError('MESSAGE_EXPIRED', `the deadline of "${delivery.message.topic}" passed while it was handled`),
+      )
       host.wheel.add(this, this.limitMs, host.clock.readMs())
       return
     }

@@ -1,19 +1,32 @@
-import { aFlag, aFunction, aText, checkOption, checkOptions, milliseconds, oneOf, type Rule, texts, whole } from '../kit/check.ts'
+import {
+  aFlag,
+  aFunction,
+  anObject,
+  aText,
+  checkOption,
+  checkOptions,
+  milliseconds,
+  oneOf,
+  type Rule,
+  texts,
+  whole,
+} from '../kit/check.ts'
 import { BusError } from '../kit/errors.ts'
 import { agentTopic } from '../message/address.ts'
+import type { Message } from '../message/message.ts'
 import { parseTopic } from '../message/topic.ts'
 import { type AgentInfo, type AgentRecord, type AgentStatus, agentInfo } from './agents.ts'
 import type { Core } from './core.ts'
 import type { Delivery } from './delivery.ts'
-import { Member } from './member.ts'
 import type { Handler } from './handler.ts'
 import { Inbox, type ReceiveOptions } from './inbox.ts'
-import type { Message } from '../message/message.ts'
+import { Member } from './member.ts'
 import { QUEUE_RULES, type QueueOptions } from './options.ts'
+import type { Publisher } from './publisher.ts'
 import type { Sender } from './sender.ts'
 import {
   drained,
-  LiveSubscription,
+  type LiveSubscription,
   newQueue,
   type Owner,
   type PatternOf,
@@ -22,9 +35,9 @@ import {
   type Subscription,
   wrapHandler,
 } from './subscription.ts'
-import type { Publisher } from './publisher.ts'
 import { Verbs } from './verbs.ts'
 
+/** How an agent is registered. */
 export interface RegisterOptions extends QueueOptions {
   /** What kind of agent it is. */
   readonly type?: string
@@ -65,7 +78,11 @@ export interface Agent extends Publisher, AsyncIterable<Message>, AsyncDisposabl
   /** Empties the inbox; returns how many messages went. */
   clear(): number
   /** Subscribes under the agent's name: it does not get its own messages, unless `echo` is true. */
-  subscribe<T>(pattern: PatternOf<T>, handler: Handler<T>, options?: SubscribeOptions & { readonly echo?: boolean }): Subscription
+  subscribe<T>(
+    pattern: PatternOf<T>,
+    handler: Handler<T>,
+    options?: SubscribeOptions & { readonly echo?: boolean },
+  ): Subscription
   /** Ends its inbox, its subscriptions and its receivers; what waits is dropped as "unregistered". False when it was not registered. */
   unregister(): boolean
 }
@@ -178,7 +195,14 @@ class LiveAgent extends Verbs implements Agent {
   #inbox: Inbox | undefined
   #subscriptions: Set<LiveSubscription> | undefined
 
-  constructor(core: Core, sender: Sender, record: AgentRecord, options: RegisterOptions, subscribe: Subscribe, forget: () => void) {
+  constructor(
+    core: Core,
+    sender: Sender,
+    record: AgentRecord,
+    options: RegisterOptions,
+    subscribe: Subscribe,
+    forget: () => void,
+  ) {
     super(core, sender, { from: record.name, session: undefined, delivery: undefined, cause: undefined })
     this.name = record.name
     this.#record = record
@@ -187,7 +211,13 @@ class LiveAgent extends Verbs implements Agent {
     this.#forget = forget
     if (options.handler === undefined) return
     const timeoutMs = options.handlerTimeoutMs ?? core.options.handlerTimeoutMs
-    this.#member = new Member(record.name, this.#noted(options.handler), options.concurrency ?? 0, timeoutMs, record.name)
+    this.#member = new Member(
+      record.name,
+      this.#noted(options.handler),
+      options.concurrency ?? 0,
+      timeoutMs,
+      record.name,
+    )
     this.rewrap()
     record.queue.join(this.#member)
   }
@@ -239,8 +269,13 @@ class LiveAgent extends Verbs implements Agent {
     return this.#box()[Symbol.asyncIterator]()
   }
 
-  subscribe<T>(pattern: PatternOf<T>, handler: Handler<T>, options: SubscribeOptions & { readonly echo?: boolean } = {}): Subscription {
+  subscribe<T>(
+    pattern: PatternOf<T>,
+    handler: Handler<T>,
+    options: SubscribeOptions & { readonly echo?: boolean } = {},
+  ): Subscription {
     this.#mustBeRegistered()
+    checkOption('subscribe', 'options', options, anObject)
     const { echo = false, ...rest } = options
     checkOption('subscribe', 'echo', echo, aFlag)
     const named = rest.name === undefined ? { ...rest, name: this.name } : rest

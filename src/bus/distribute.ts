@@ -72,7 +72,12 @@ export class Distributor {
   }
 
   /** Puts a message into each of the queues. */
-  offerAll(queues: readonly Queue[], message: Envelope, note: Note | undefined, frame: Delivery | undefined): Delivered {
+  offerAll(
+    queues: readonly Queue[],
+    message: Envelope,
+    note: Note | undefined,
+    frame: Delivery | undefined,
+  ): Delivered {
     // One envelope for several recipients must not be changed by any of them.
     if (queues.length > 1) Object.freeze(message)
     if (note !== undefined) note.owners = queues
@@ -114,7 +119,11 @@ export class Distributor {
     return true
   }
 
-  async #awaitRoom(queue: Queue, message: Envelope, outcome: Promise<BusError | undefined>): Promise<Refusal | undefined> {
+  async #awaitRoom(
+    queue: Queue,
+    message: Envelope,
+    outcome: Promise<BusError | undefined>,
+  ): Promise<Refusal | undefined> {
     const error = await outcome
     return error === undefined ? undefined : this.#refuse(queue, message, error)
   }

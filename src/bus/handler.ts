@@ -33,6 +33,7 @@ export interface Context {
   extend(limitMs?: number): void
 }
 
+/** How an answer is sent. */
 export interface ReplyOptions {
   readonly headers?: Headers
   readonly priority?: Priority

@@ -5,6 +5,7 @@ import type { Message } from '../message/message.ts'
 import type { Core } from './core.ts'
 import type { Queue, Receiver } from './queue.ts'
 
+/** How long to wait for a message. */
 export interface ReceiveOptions {
   /** Milliseconds to wait. Default: the bus's `receiveTimeoutMs` (30 000). 0: only what waits already. */
   readonly timeoutMs?: number
@@ -121,7 +122,8 @@ export class Inbox {
 
   async #next(timeoutMs: number, signal: AbortSignal | undefined): Promise<Message> {
     if (this.#ended !== undefined) throw this.#ended
-    const cancelled = (): BusError => new BusError('CANCELLED', `receive for "${this.name}" was given up`, { cause: signal?.reason })
+    const cancelled = (): BusError =>
+      new BusError('CANCELLED', `receive for "${this.name}" was given up`, { cause: signal?.reason })
     if (signal?.aborted) throw cancelled()
     const ready = this.#queue.poll()
     if (ready !== undefined) return ready

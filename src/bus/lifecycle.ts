@@ -53,7 +53,11 @@ export class Lifecycle {
       return Promise.resolve(NOTHING)
     }
     // A second call may only shorten the wait of the first.
-    this.#untilMs = Math.min(this.#draining === undefined ? Number.POSITIVE_INFINITY : this.#untilMs, core.clock.readMs() + limitMs)
+    this.#untilMs = Math.min(
+      this.#draining === undefined ? Number.POSITIVE_INFINITY : this.#untilMs,
+      core.clock.readMs() + limitMs,
+    )
+    core.tellSettled()
     this.#draining ??= this.#drain().finally(() => {
       this.#draining = undefined
     })
@@ -84,15 +88,23 @@ export class Lifecycle {
     await this.#emptied()
     core.state = 'stopped'
     const error = new BusError('BUS_CLOSED', `bus "${core.options.name}" was stopped before this was handled`)
+    core.pump.paused = true
     let left = 0
     let abandoned = 0
-    for (const queue of [...this.queues()]) {
-      queue.room.close(error)
-      left += queue.clear('shutdown', error)
-      for (const delivery of [...queue.runs()]) {
-        abandoned++
-        delivery.abort(error)
-        delivery.end('failed', undefined, 'shutdown', error)
+    // Settling one may bring the next: subscribers of a higher rank get what those of a lower one are done with.
+    for (let busy = true; busy; ) {
+      busy = false
+      for (const queue of [...this.queues()]) {
+        queue.room.close(error)
+        const cleared = queue.clear('shutdown', error)
+        left += cleared
+        busy ||= cleared > 0
+        for (const delivery of [...queue.runs()]) {
+          busy = true
+          abandoned++
+          delivery.abort(error)
+          delivery.end('failed', undefined, 'shutdown', error)
+        }
       }
     }
     core.requests.closeAll(error)
@@ -105,7 +117,10 @@ export class Lifecycle {
     while (this.#busy()) {
       const leftMs = this.#untilMs - core.clock.readMs()
       if (leftMs <= 0) return
-      await new Promise<void>((resolve) => void core.env.after(Math.min(2, leftMs), resolve))
+      const late = Promise.withResolvers<void>()
+      const timer = core.env.after(leftMs, () => late.resolve())
+      await Promise.race([core.nextSettled(), late.promise])
+      timer.cancel()
     }
   }
 

@@ -81,7 +81,10 @@ export class Lines {
       line.listed = false
       if (!this.#mayGo(line)) continue
       const message = line.parked.take()
-      if (message === undefined) continue
+      if (message === undefined) {
+        this.#lines.delete(line.key)
+        continue
+      }
       this.#parked--
       // The line of messages without a session may have room for more than one.
       if (line.key === NO_SESSION) this.#list(line)
@@ -111,19 +114,26 @@ export class Lines {
     else if (line.running === 0) this.#lines.delete(key)
   }
 
-  /** Removes the oldest message of the lowest level, if that level is not above `lane`. */
-  dropLowest(lane: number): Envelope | undefined {
-    let worst: Line | undefined
-    let worstLane = lane - 1
+  /** The lowest level that waits in any line; -1 for none. */
+  lowestLane(): number {
+    let lowest = -1
+    for (const line of this.#lines.values()) lowest = Math.max(lowest, line.parked.lowestLane())
+    return lowest
+  }
+
+  /** Takes the oldest message of a level out of whatever line it waits in. */
+  takeOldest(lane: number): Envelope | undefined {
+    let oldest: Line | undefined
     for (const line of this.#lines.values()) {
-      const lowest = line.parked.lowestLane()
-      if (lowest > worstLane) {
-        worst = line
-        worstLane = lowest
-      }
+      const head = line.parked.peekFrom(lane)
+      // Ids sort by the order of publishing.
+      if (head !== undefined && (oldest === undefined || head.id < (oldest.parked.peekFrom(lane) as Envelope).id))
+        oldest = line
     }
-    const message = worst?.parked.takeFrom(worstLane)
-    if (message !== undefined) this.#parked--
+    const message = oldest?.parked.takeFrom(lane)
+    if (message === undefined) return undefined
+    this.#parked--
+    this.skipped(message.session)
     return message
   }
 
@@ -134,6 +144,7 @@ export class Lines {
       for (let lane = 0; lane < LANE_COUNT; lane++) {
         for (let one = line.parked.takeFrom(lane); one !== undefined; one = line.parked.takeFrom(lane)) all.push(one)
       }
+      line.listed = false
       if (line.running === 0) this.#lines.delete(key)
     }
     this.#ready.clear()

@@ -28,4 +28,3 @@ export class Member {
     return this.concurrency === 0 ? inSession || this.loose === 0 : this.running < this.concurrency
   }
 }
-

@@ -1,8 +1,8 @@
 import {
   aFlag,
   aFunction,
-  aText,
   anObject,
+  aText,
   checkOptions,
   milliseconds,
   oneOf,
@@ -13,7 +13,7 @@ import {
   wholeOrInfinity,
 } from '../kit/check.ts'
 import type { Env } from '../kit/env.ts'
-import { BusError } from '../kit/errors.ts'
+import { BusError, isBusError } from '../kit/errors.ts'
 import type { TopicContract } from '../message/contract.ts'
 import type { Message } from '../message/message.ts'
 import { PRIORITIES, type Priority } from '../message/priority.ts'
@@ -47,6 +47,7 @@ export interface QueueOptions {
   readonly lowWater?: number
 }
 
+/** How a bus is made; every option has a default. */
 export interface BusOptions extends QueueOptions {
   /** Names this bus in statistics and announcements. Default `bus`. */
   readonly name?: string
@@ -166,7 +167,9 @@ const ENV_PARTS = ['wallMs', 'monotonicMs', 'random', 'after', 'soon', 'nextTurn
 const anEnv: Rule = {
   allowed: `an object with the functions ${ENV_PARTS.join(', ')}`,
   ok: (value) =>
-    typeof value === 'object' && value !== null && ENV_PARTS.every((part) => typeof (value as Partial<Env>)[part] === 'function'),
+    typeof value === 'object' &&
+    value !== null &&
+    ENV_PARTS.every((part) => typeof (value as Partial<Env>)[part] === 'function'),
 }
 
 const contracts: Rule = {
@@ -222,14 +225,28 @@ const RULES: Readonly<Record<string, Rule>> = {
 }
 
 /** Options that `configure` may not change: they are built into what exists already. */
-const FIXED = new Set(['env', 'preset', 'topics', 'history', 'historyData', 'failures', 'overtaking', 'autoStart', 'healthWindowMs'])
+const FIXED = new Set([
+  'env',
+  'preset',
+  'topics',
+  'history',
+  'historyData',
+  'failures',
+  'overtaking',
+  'autoStart',
+  'healthWindowMs',
+])
 
 /** Checks that both water marks go together. */
 export function checkWater(owner: string, highWater: number, lowWater: number): void {
   if (lowWater < highWater) return
-  throw new BusError('INVALID_OPTION', `${owner}: "lowWater" is ${lowWater}; allowed: less than "highWater" (${highWater})`, {
-    details: { owner, field: 'lowWater', value: lowWater, allowed: `less than ${highWater}` },
-  })
+  throw new BusError(
+    'INVALID_OPTION',
+    `${owner}: "lowWater" is ${lowWater}; allowed: less than "highWater" (${highWater})`,
+    {
+      details: { owner, field: 'lowWater', value: lowWater, allowed: `less than ${highWater}` },
+    },
+  )
 }
 
 function withoutUndefined(options: BusOptions): BusOptions {
@@ -251,16 +268,20 @@ export function changeOptions(now: EffectiveOptions, change: BusOptions): Effect
   checkOptions('configure', change, RULES)
   for (const field of Object.keys(change)) {
     if (!FIXED.has(field)) continue
-    throw new BusError('INVALID_OPTION', `configure: "${field}" is fixed when the bus is made; make a new bus to change it`, {
-      details: { owner: 'configure', field, allowed: 'only at createBus' },
-    })
+    throw new BusError(
+      'INVALID_OPTION',
+      `configure: "${field}" is fixed when the bus is made; make a new bus to change it`,
+      {
+        details: { owner: 'configure', field, allowed: 'only at createBus' },
+      },
+    )
   }
   const changed = { ...now, ...withoutUndefined(change) } as EffectiveOptions
   checkWater('configure', changed.highWater, changed.lowWater)
   return changed
 }
 
-/** Rules of the options of a publish; checked field by field where a message is made. */
+/** Rules of the options of a publish. */
 export const PUBLISH_RULES: Readonly<Record<string, Rule>> = {
   priority: levels,
   session: aText,
@@ -274,6 +295,26 @@ export const PUBLISH_RULES: Readonly<Record<string, Rule>> = {
   until: oneOf(['accepted', 'handled', 'succeeded']),
   receipt: aFlag,
 }
+
+/**
+ * Checks the options of one call: INVALID_MESSAGE for a wrong field of the message to be made, INVALID_OPTION for anything else.
+ * `undefined` counts as not given.
+ */
+export function checkCall(verb: string, options: object | undefined, rules: Readonly<Record<string, Rule>>): void {
+  if (options === undefined) return
+  try {
+    checkOptions(verb, options, rules)
+  } catch (error) {
+    if (!isBusError(error) || !Object.hasOwn(PUBLISH_RULES, String(error.details.field))) throw error
+    throw new BusError('INVALID_MESSAGE', error.message, { details: error.details })
+  }
+}
+
+/** Rules of the options of an answer. */
+export const REPLY_RULES: Readonly<Record<string, Rule>> = { priority: levels, headers: anObject, from: aText }
+
+/** Rules of the options of a drain. */
+export const DRAIN_RULES: Readonly<Record<string, Rule>> = { limitMs: milliseconds(0) }
 
 const aSignal: Rule = { allowed: 'an AbortSignal', ok: (value) => value instanceof AbortSignal }
 

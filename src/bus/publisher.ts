@@ -13,6 +13,7 @@ export type PayloadMode =
   /** Handed on as it is, unmeasured and changeable: for data that nobody changes. */
   | 'share'
 
+/** Fields of the message, and what the promise of a publish waits for. */
 export interface PublishOptions {
   /** Default `normal`. */
   readonly priority?: Priority
@@ -38,8 +39,10 @@ export interface PublishOptions {
   readonly receipt?: boolean
 }
 
+/** As for a publish. */
 export interface SendOptions extends PublishOptions {}
 
+/** As for a publish, and who is left out. */
 export interface BroadcastOptions extends PublishOptions {
   /** Agents that do not get it, beside the sender. */
   readonly exclude?: readonly string[]
@@ -47,6 +50,7 @@ export interface BroadcastOptions extends PublishOptions {
   readonly echo?: boolean
 }
 
+/** As for a publish, and how long to wait for the answer. */
 export interface RequestOptions extends PublishOptions {
   /** Milliseconds to wait for the answer. Default: the bus's `requestTimeoutMs` (5 000). */
   readonly timeoutMs?: number
@@ -67,6 +71,7 @@ export interface RequestManyOptions extends PublishOptions {
   readonly signal?: AbortSignal
 }
 
+/** As for a publish, and how long a stream may be silent. */
 export interface RequestStreamOptions extends PublishOptions {
   /** Milliseconds without a part after which the stream fails. Default 30 000. */
   readonly stallMs?: number
@@ -126,7 +131,11 @@ export interface Publisher {
     options?: RequestManyOptions,
   ): AsyncIterableIterator<Message<R>>
   /** Sends and iterates over the parts of one streamed answer. Leaving the loop of the last observer cancels the producer. */
-  requestStream<R = unknown, T = unknown>(topic: TopicOf<T> | Capable, data: T, options?: RequestStreamOptions): ReplyStream<R>
+  requestStream<R = unknown, T = unknown>(
+    topic: TopicOf<T> | Capable,
+    data: T,
+    options?: RequestStreamOptions,
+  ): ReplyStream<R>
 }
 
 /** Any one agent with a capability, idle ones first. */

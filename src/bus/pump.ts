@@ -61,6 +61,10 @@ export class Pump {
     if (this.#blocked.size > 0) this.#unblock()
   }
 
+  get hasRoom(): boolean {
+    return this.active < this.limit && !this.paused
+  }
+
   mayStart(queue: Queue): boolean {
     if (this.paused) {
       this.schedule(queue)

@@ -2,12 +2,11 @@ import { BusError } from '../kit/errors.ts'
 import { Envelope } from '../message/message.ts'
 import { LANE_OF, laneOf } from '../message/priority.ts'
 import type { Account } from './account.ts'
+import type { FailureReason, Outcome } from './ack.ts'
+import { Backlog } from './backlog.ts'
 import { Crew } from './crew.ts'
 import { Delivery, type DeliveryHost, type DeliveryOwner, type Note, Run } from './delivery.ts'
-import type { FailureReason, Outcome } from './ack.ts'
 import { invoke } from './invoke.ts'
-import { Lanes, NO_RANK } from './lanes.ts'
-import { Lines } from './lines.ts'
 import type { Member } from './member.ts'
 import type { QueueOptions } from './options.ts'
 import { type Overflowed, Room, type RoomOwner } from './room.ts'
@@ -28,9 +27,8 @@ export interface QueueHost extends DeliveryHost {
   /** Queues that have ended while some of their handlers still run. */
   readonly leaving: Set<Queue>
   readonly pump: {
-    readonly active: number
-    readonly limit: number
-    readonly paused: boolean
+    /** True while one more handler may run. */
+    readonly hasRoom: boolean
     /** Messages handed out since the event loop had its turn. */
     sinceTurn: number
     /** False when as many handlers run as the bus allows; the queue is called again when there is room. */
@@ -63,17 +61,10 @@ export class Queue implements DeliveryOwner, RoomOwner {
   readonly host: QueueHost
   readonly name: string
   readonly room: Room
-  readonly #lanes: Lanes<Envelope>
-  readonly #overtaking: number
-  #lines: Lines | undefined = undefined
   readonly #crew = new Crew()
-  /** Handed out before everything else: nested requests that would wait for ever. */
-  #urgent: Envelope[] | undefined = undefined
+  readonly #backlog: Backlog
   #receivers: Receiver[] | undefined = undefined
-  /** The only member, while there are neither sessions nor urgent messages to look at. */
-  #solo: Member | undefined = undefined
   #dispatching = false
-  #sawSession = false
   scheduled = false
   closed = false
   enqueued = 0
@@ -90,8 +81,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
   constructor(host: QueueHost, name: string, options: Required<QueueOptions>, overtaking: number) {
     this.host = host
     this.name = name
-    this.#overtaking = overtaking
-    this.#lanes = new Lanes<Envelope>(overtaking)
+    this.#backlog = new Backlog(this.#crew, overtaking)
     this.room = new Room(this, options, overtaking)
     this.progressMs = host.clock.lastMs
   }
@@ -106,7 +96,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
 
   /** Messages that wait. */
   get size(): number {
-    return this.#lanes.size + (this.#lines === undefined ? 0 : this.#lines.parked) + (this.#urgent?.length ?? 0)
+    return this.#backlog.size
   }
 
   get running(): number {
@@ -124,16 +114,13 @@ export class Queue implements DeliveryOwner, RoomOwner {
 
   join(member: Member): void {
     this.#crew.join(member)
-    if (this.#sawSession) this.#beginLines()
-    this.#chooseSolo()
+    this.#backlog.crewChanged()
     this.host.schedule(this)
   }
 
   /** False when the member was not there. */
   leave(member: Member): boolean {
-    const was = this.#crew.leave(member)
-    this.#chooseSolo()
-    return was
+    return this.#crew.leave(member)
   }
 
   /** Takes a message in; false when there is no room and {@link overflow} must decide. */
@@ -164,9 +151,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
   urge(message: Envelope): void {
     ;(Envelope.accountOf(message) as Account).accept()
     this.enqueued++
-    this.#urgent ??= []
-    this.#urgent.push(message)
-    this.#chooseSolo()
+    this.#backlog.urge(message)
     this.host.schedule(this)
   }
 
@@ -184,9 +169,11 @@ export class Queue implements DeliveryOwner, RoomOwner {
     if (this.#dispatching) return
     this.scheduled = false
     this.#dispatching = true
-    if (this.#solo === undefined) this.#handOutTurn()
-    else this.#handOutSolo(this.#solo)
-    this.#dispatching = false
+    try {
+      this.#handOutTurn()
+    } finally {
+      this.#dispatching = false
+    }
   }
 
   /** Takes the next message by hand; undefined when none waits. */
@@ -209,9 +196,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
   }
 
   dropLowest(lane: number): boolean {
-    let message: Envelope | undefined
-    if (this.#lanes.lowestLane() >= lane) message = this.#lanes.takeFrom(this.#lanes.lowestLane())
-    message ??= this.#lines?.dropLowest(lane)
+    const message = this.#backlog.takeLowest(lane)
     if (message === undefined) return false
     this.drop(message, 'queue-full')
     return true
@@ -255,78 +240,45 @@ export class Queue implements DeliveryOwner, RoomOwner {
     delivery.run = run
     const { session } = delivery
     this.#crew.begin(run, delivery.member, session !== undefined)
-    if (session !== undefined && this.#lines !== undefined) this.#lines.started(session)
+    this.#backlog.started(session)
     this.host.started()
     return run
   }
 
-  settled(delivery: Delivery, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void {
+  settled(
+    delivery: Delivery,
+    outcome: Outcome,
+    value: unknown,
+    reason: FailureReason | undefined,
+    error: unknown,
+  ): void {
     const { message, run, session } = delivery
     if (run !== undefined) {
       this.#crew.end(run, delivery.member, session !== undefined)
       run.release(this.host)
       delivery.run = undefined
-      if (this.#lines !== undefined) this.#lines.ended(session)
+      this.#backlog.ended(session)
       this.host.ended()
       if (this.closed && this.#crew.running === 0) this.host.leaving.delete(this)
-    } else this.#lines?.skipped(session)
+    } else this.#backlog.skipped(session)
     this.#noteEnd(message, delivery.startedMs, this.host.clock.nowMs(), outcome === 'handled')
     this.host.settle(this, message, outcome, value, reason, error, delivery)
     if (!this.#dispatching && !this.scheduled && this.size > 0) this.host.resume(this)
   }
 
-  /** The common case, one member and no session: the same as {@link #handOutTurn} without asking each time. */
-  #handOutSolo(member: Member): void {
-    const { host } = this
-    const { clock, pump } = host
-    const lanes = this.#lanes
-    const { room } = this
-    let handed = 0
-    let nowMs = -1
-    while (handed < TURN && (member.running === 0 || member.hasRoom(false)) && pump.active < pump.limit && !pump.paused) {
-      const message = lanes.take()
-      if (message === undefined) break
-      handed++
-      if (room.isWatching) room.shrank(lanes.size)
-      if (Envelope.mayBeOver(message) && this.#isOver(message)) continue
-      const startedMs = nowMs < 0 ? clock.nowMs() : nowMs
-      const account = Envelope.accountOf(message) as Account
-      const { channel } = account
-      channel.latency.record(startedMs - Envelope.publishedMs(message))
-      this.dequeued++
-      const own = Envelope.isLoose(message) ? Envelope.ownCopy(message) : message
-      const delivery = new Delivery(this, member, own, startedMs)
-      const note = Envelope.noteOf(message) as Note | undefined
-      if (note !== undefined) note.started(delivery)
-      nowMs = -1
-      if (!invoke(delivery)) continue
-      delivery.ended = true
-      host.settle(this, message, 'handled', undefined, undefined, undefined, delivery)
-      nowMs = clock.nowMs()
-      this.progressMs = nowMs
-      this.lastHandledMs = nowMs
-      channel.handling.record(nowMs - startedMs)
-      const { priority } = message
-      this.handledByLane[priority === 'normal' ? 2 : laneOf(priority)]!++
-      // The handler may have brought sessions, a nested request or another member.
-      if (this.#solo !== member) break
-    }
-    if (handed > 0) pump.sinceTurn += handed
-    if (this.size > 0 && (handed === TURN || this.#solo !== member || pump.active >= pump.limit || pump.paused)) {
-      if (pump.mayStart(this)) host.schedule(this)
-    }
-  }
-
   #handOutTurn(): void {
-    const { clock } = this.host
+    const { clock, pump } = this.host
+    const backlog = this.#backlog
+    const { room } = this
     let handed = 0
     // Set while a reading of the clock is newer than everything that happened since.
     let nowMs = -1
     for (; handed < TURN; handed++) {
       if (this.#crew.members.length === 0) break
-      if (this.size === 0 || (this.#urgent === undefined && !this.host.pump.mayStart(this))) break
-      const message = this.#next()
+      if (backlog.size === 0 || (!pump.hasRoom && !backlog.hasUrgent && !pump.mayStart(this))) break
+      const message = backlog.next()
       if (message === undefined) break
+      if (room.isWatching) room.shrank(backlog.size)
       if (Envelope.mayBeOver(message) && this.#isOver(message)) continue
       const startedMs = nowMs < 0 ? clock.nowMs() : nowMs
       if (this.#start(message, startedMs)) {
@@ -334,13 +286,8 @@ export class Queue implements DeliveryOwner, RoomOwner {
         this.#noteEnd(message, startedMs, nowMs, true)
       } else nowMs = -1
     }
-    this.host.pump.sinceTurn += handed
-    if (handed === TURN && this.size > 0) this.host.schedule(this)
-  }
-
-  #chooseSolo(): void {
-    const { members } = this.#crew
-    this.#solo = members.length === 1 && this.#lines === undefined && this.#urgent === undefined ? members[0] : undefined
+    pump.sinceTurn += handed
+    if (handed === TURN && backlog.size > 0) this.host.schedule(this)
   }
 
   #accept(message: Envelope, size: number): void {
@@ -348,9 +295,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.enqueued++
     if (size > this.maxSize) this.maxSize = size
     if (size === 1 && this.#crew.running === 0) this.progressMs = this.host.clock.lastMs
-    const { priority } = message
-    this.#lanes.push(priority === 'normal' ? 2 : LANE_OF[priority], message)
-    if (message.session !== undefined && !this.#sawSession) this.#beginLines()
+    this.#backlog.push(message)
     if (size > this.room.highMark) this.room.grew(size)
     if (this.#crew.members.length === 0) this.#feed()
     else if (!this.scheduled && !this.#dispatching && (this.#crew.running === 0 || this.#crew.hasRoom(true))) {
@@ -358,67 +303,10 @@ export class Queue implements DeliveryOwner, RoomOwner {
     }
   }
 
-  /** Sessions need lines only where several messages may be handled at once. */
-  #beginLines(): void {
-    this.#sawSession = true
-    const { members } = this.#crew
-    if (this.#lines !== undefined || members.length === 0 || (members.length === 1 && members[0]!.concurrency === 1)) return
-    this.#lines = new Lines(this.#overtaking, () => this.#crew.hasRoom(false))
-    for (const one of this.runs()) this.#lines.started(one.session)
-    this.#chooseSolo()
-  }
-
-  #next(): Envelope | undefined {
-    if (this.#urgent !== undefined) {
-      const message = this.#urgent.shift() as Envelope
-      if (this.#urgent.length === 0) this.#urgent = undefined
-      this.#chooseSolo()
-      return message
-    }
-    const lines = this.#lines
-    if (lines === undefined) {
-      if (this.#crew.running > 0 && !this.#crew.hasRoom(false)) return undefined
-      const message = this.#lanes.take()
-      if (this.room.isWatching) this.room.shrank(this.#lanes.size)
-      return message
-    }
-    while (this.#crew.hasRoom(true)) {
-      const fresh = this.#lanes.rank()
-      const ready = lines.rank()
-      if (fresh === NO_RANK && ready === NO_RANK) return undefined
-      // What was parked is older, so it goes first within a level.
-      const message = ready <= fresh ? lines.takeReady() : this.#takeFresh(lines)
-      if (message === undefined) continue
-      const lane = LANE_OF[message.priority]
-      this.#lanes.pass(lane)
-      lines.pass(lane)
-      if (this.room.isWatching) this.room.shrank(this.size)
-      return message
-    }
-    return undefined
-  }
-
-  /** Takes the next message out of the lanes; parks it, and returns nothing, when its session is busy. */
-  #takeFresh(lines: Lines): Envelope | undefined {
-    const lane = this.#lanes.nextLane()
-    const passed = this.#lanes.passedOf(lane)
-    const message = this.#lanes.takeFrom(lane) as Envelope
-    if (!lines.mustWait(message)) return message
-    lines.park(message, passed)
-    return undefined
-  }
-
-  /** Next message whatever sessions are busy: for taking by hand and for clearing. */
   #takeAny(): Envelope | undefined {
-    const message = this.#urgent?.shift() ?? this.#lanes.take() ?? this.#takeParked()
+    const message = this.#backlog.takeAny()
     if (message !== undefined) this.room.shrank(this.size)
     return message
-  }
-
-  #takeParked(): Envelope | undefined {
-    if (this.#lines === undefined || this.#lines.parked === 0) return undefined
-    for (const one of this.#lines.takeAll()) this.#lanes.push(LANE_OF[one.priority], one)
-    return this.#lanes.take()
   }
 
   /** True when the message was handled at once, without a word. */
@@ -431,7 +319,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
     if (note !== undefined) note.started(delivery)
     if (!invoke(delivery)) return false
     delivery.ended = true
-    if (this.#lines !== undefined) this.#lines.skipped(delivery.session)
+    this.#backlog.skipped(delivery.session)
     this.host.settle(this, message, 'handled', undefined, undefined, undefined, delivery)
     return true
   }
@@ -449,13 +337,17 @@ export class Queue implements DeliveryOwner, RoomOwner {
   #isOver(message: Envelope): boolean {
     const note = Envelope.noteOf(message) as Note | undefined
     if (note?.cancelled) {
-      this.#lines?.skipped(message.session)
-      this.drop(message, 'cancelled', new BusError('CANCELLED', `"${message.topic}" was cancelled before it was handled`))
+      this.#backlog.skipped(message.session)
+      this.drop(
+        message,
+        'cancelled',
+        new BusError('CANCELLED', `"${message.topic}" was cancelled before it was handled`),
+      )
       return true
     }
     const lateMs = this.host.clock.nowMs() - Envelope.deadlineMs(message)
     if (lateMs < 0) return false
-    this.#lines?.skipped(message.session)
+    this.#backlog.skipped(message.session)
     const error = new BusError('MESSAGE_EXPIRED', `"${message.topic}" expired in the queue of "${this.name}"`, {
       details: { name: this.name, topic: message.topic, lateMs },
     })

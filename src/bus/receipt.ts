@@ -1,6 +1,6 @@
 import type { Envelope } from '../message/message.ts'
-import type { Delivery, DeliveryOwner, Note } from './delivery.ts'
 import type { DeliveryReport, FailureReason, Outcome } from './ack.ts'
+import type { Delivery, DeliveryOwner, Note } from './delivery.ts'
 import type { Entry } from './router.ts'
 
 /** Collects what becomes of one message at each recipient; passes everything on to a note behind it. */

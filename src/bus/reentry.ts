@@ -39,7 +39,8 @@ function isWaiting(delivery: Delivery, stuck: Set<Delivery>): boolean {
   // Assumed while its own waits are looked at: a ring that leads back here is stuck as well.
   stuck.add(delivery)
   for (const { awaited, owners } of delivery.waits ?? []) {
-    if (awaited !== undefined && owners.length > 0 && owners.every((queue) => awaitedIsStuck(queue, awaited, stuck))) return true
+    if (awaited !== undefined && owners.length > 0 && owners.every((queue) => awaitedIsStuck(queue, awaited, stuck)))
+      return true
   }
   stuck.delete(delivery)
   return false

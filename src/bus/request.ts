@@ -4,8 +4,8 @@ import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
 import { INBOX_ROOT } from '../message/address.ts'
 import { hexOf24 } from '../message/ids.ts'
 import type { Envelope, Message } from '../message/message.ts'
-import type { Delivery, DeliveryOwner, Note } from './delivery.ts'
 import type { FailureReason, Outcome } from './ack.ts'
+import type { Delivery, DeliveryOwner, Note } from './delivery.ts'
 import type { ReplyOptions } from './handler.ts'
 
 // Hot path: an open request is one object out of a table of slots; its answer finds it by the slot number in `replyTo`.

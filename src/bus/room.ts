@@ -155,7 +155,8 @@ export class Room {
     this.rejected++
     waiter.outcome.resolve(this.#error(`; ${this.waitMs} ms of waiting passed`))
     // Dead waiters stay in their lane until they come up; too many of them are swept out.
-    if (this.#waiters !== undefined && this.#waiters.size > 2 * this.#waiting + 16) this.#waiters.filter((one) => !one.done)
+    if (this.#waiters !== undefined && this.#waiters.size > 2 * this.#waiting + 16)
+      this.#waiters.filter((one) => !one.done)
   }
 
   /** The queue has ended: whoever waits is refused. */

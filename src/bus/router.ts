@@ -146,7 +146,9 @@ export class Router {
     const plain =
       !ranked &&
       grouped === groups.size &&
-      entries.every((entry) => entry.session === undefined && entry.from === undefined && entry.notFrom === undefined) &&
+      entries.every(
+        (entry) => entry.session === undefined && entry.from === undefined && entry.notFrom === undefined,
+      ) &&
       entries.every((entry) => entry.filter === undefined)
     const contract = this.#contracts.get(topic)
     const simple = plain && entries.length === 1 && contract === undefined && tokens[0] !== INBOX_ROOT

@@ -1,12 +1,12 @@
 import { BusError } from '../kit/errors.ts'
 import { agentTopic, BROADCAST_TOPIC, INBOX_ROOT } from '../message/address.ts'
 import { type TopicContract, validate } from '../message/contract.ts'
-import { Envelope } from '../message/message.ts'
+import type { Envelope } from '../message/message.ts'
 import { parseTopic } from '../message/topic.ts'
+import type { Ack, Refusal } from './ack.ts'
 import type { AgentRecord } from './agents.ts'
 import type { Core } from './core.ts'
 import { type Delivered, Distributor, NOBODY_REFUSED } from './distribute.ts'
-import type { Ack, Refusal } from './ack.ts'
 import type { Origin } from './maker.ts'
 import type { BroadcastOptions, PublishOptions, TopicOf } from './publisher.ts'
 import type { Queue } from './queue.ts'
@@ -27,7 +27,12 @@ export class Sender {
     this.spread = new Distributor(core)
   }
 
-  publish(topic: TopicOf<unknown>, data: unknown, options: PublishOptions | undefined, origin: Origin | undefined): Promise<Ack> {
+  publish(
+    topic: TopicOf<unknown>,
+    data: unknown,
+    options: PublishOptions | undefined,
+    origin: Origin | undefined,
+  ): Promise<Ack> {
     try {
       const core = this.#core
       const early = core.state !== 'running' && this.#mustWait(origin)
@@ -44,12 +49,21 @@ export class Sender {
   }
 
   /** One message to named agents. */
-  async send(names: readonly string[], data: unknown, options: PublishOptions | undefined, origin: Origin | undefined): Promise<Ack> {
+  async send(
+    names: readonly string[],
+    data: unknown,
+    options: PublishOptions | undefined,
+    origin: Origin | undefined,
+  ): Promise<Ack> {
     const early = this.#core.state !== 'running' && this.#mustWait(origin)
     if (names.length === 0) {
-      throw new BusError('INVALID_MESSAGE', 'send: the list of agents is empty; allowed: at least one name (or use broadcast)', {
-        details: { field: 'agent', allowed: 'at least one name' },
-      })
+      throw new BusError(
+        'INVALID_MESSAGE',
+        'send: the list of agents is empty; allowed: at least one name (or use broadcast)',
+        {
+          details: { field: 'agent', allowed: 'at least one name' },
+        },
+      )
     }
     const distinct = [...new Set(names)]
     const first = distinct[0] as string
@@ -139,9 +153,18 @@ export class Sender {
     return this.#later(async () => this.#publishMade(this.#core.router.route(route.topic), message, options, origin))
   }
 
-  #publishMade(route: Route, message: Envelope, options: PublishOptions | undefined, origin: Origin | undefined): Promise<Ack> {
+  #publishMade(
+    route: Route,
+    message: Envelope,
+    options: PublishOptions | undefined,
+    origin: Origin | undefined,
+  ): Promise<Ack> {
     // '_' is 95: a reply topic. Answers go to their request and nowhere else.
-    if (route.topic.charCodeAt(0) === 95 && route.topic.startsWith(`${INBOX_ROOT}.`) && this.#core.requests.owns(route.topic)) {
+    if (
+      route.topic.charCodeAt(0) === 95 &&
+      route.topic.startsWith(`${INBOX_ROOT}.`) &&
+      this.#core.requests.owns(route.topic)
+    ) {
       return Promise.resolve(ack(message, this.#core.requests.deliver(message) ? 1 : 0, NOBODY_REFUSED, false))
     }
     if (options?.until === undefined && options?.receipt !== true) {
@@ -175,7 +198,12 @@ export class Sender {
     if (!queue.closed && queue.room.slowingMs === 0 && queue.offer(message)) {
       return Promise.resolve(ack(message, 1, NOBODY_REFUSED, false))
     }
-    return this.#acknowledge(message, this.spread.offerAll([queue], message, undefined, undefined), undefined, undefined)
+    return this.#acknowledge(
+      message,
+      this.spread.offerAll([queue], message, undefined, undefined),
+      undefined,
+      undefined,
+    )
   }
 
   #toQueues(
@@ -198,7 +226,14 @@ export class Sender {
     const offer = (): Delivered => this.spread.offerAll([...queues], message, receipt, frame)
     const delivered = receipt === undefined ? offer() : this.#armed(receipt, offer)
     const held = records.some((record) => record.registeredAt === undefined)
-    return this.#acknowledge(message, delivered, receipt, options, held, [...own].map((queue) => queue.name))
+    return this.#acknowledge(
+      message,
+      delivered,
+      receipt,
+      options,
+      held,
+      [...own].map((queue) => queue.name),
+    )
   }
 
   /** The publisher's promise: at once, or when waiting queues have decided, or when the recipients are done. */
@@ -246,7 +281,9 @@ export class Sender {
     // What is in hand may finish, with all that it causes.
     if (state === 'draining' && origin?.delivery !== undefined) return false
     if (state !== 'idle' || options.beforeStart === 'refuse') {
-      throw new BusError('NOT_RUNNING', `bus "${options.name}" is ${state}; it takes no messages now`, { details: { state } })
+      throw new BusError('NOT_RUNNING', `bus "${options.name}" is ${state}; it takes no messages now`, {
+        details: { state },
+      })
     }
     if (this.#early.length >= options.limit) {
       throw new BusError('QUEUE_FULL', `${options.limit} messages wait for the start of bus "${options.name}" already`)
@@ -270,9 +307,13 @@ export class Sender {
 }
 
 /** Waits until every queue has accepted or refused. */
-async function decided(delivered: Delivered, receipt: Receipt | undefined): Promise<{ accepted: number; refused: readonly Refusal[] }> {
+async function decided(
+  delivered: Delivered,
+  receipt: Receipt | undefined,
+): Promise<{ accepted: number; refused: readonly Refusal[] }> {
   const refused = [...delivered.refused]
-  for (const { name, error } of refused) receipt?.reports.push({ name, outcome: 'refused', reason: 'queue-full', error })
+  for (const { name, error } of refused)
+    receipt?.reports.push({ name, outcome: 'refused', reason: 'queue-full', error })
   let { accepted } = delivered
   await Promise.all(
     (delivered.waits ?? []).map(async ({ queue, outcome }) => {

@@ -1,3 +1,4 @@
+import { anObject, checkOption } from '../kit/check.ts'
 import { BusError } from '../kit/errors.ts'
 import type { Core } from './core.ts'
 import type { Handler } from './handler.ts'
@@ -26,20 +27,37 @@ export class LiveSession extends Verbs implements Session {
   active = true
 
   constructor(core: Core, sender: Sender, subscriptions: Subscriptions, id: string) {
-    super(core, sender, { from: undefined, session: id, delivery: undefined, cause: undefined, ended: () => this.#ended() })
+    super(core, sender, {
+      from: undefined,
+      session: id,
+      delivery: undefined,
+      cause: undefined,
+      ended: () => this.#ended(),
+    })
     this.id = id
     this.#subscriptions = subscriptions
   }
 
-  subscribe<T>(pattern: PatternOf<T>, handler: Handler<T>, options: Omit<SubscribeOptions, 'session'> = {}): Subscription {
+  subscribe<T>(
+    pattern: PatternOf<T>,
+    handler: Handler<T>,
+    options: Omit<SubscribeOptions, 'session'> = {},
+  ): Subscription {
     this.#mustBeOpen()
-    const made = this.#subscriptions.add(pattern as PatternOf<never>, handler as Handler, { ...options, session: this.id }, NOBODY)
+    checkOption('subscribe', 'options', options, anObject)
+    const made = this.#subscriptions.add(
+      pattern as PatternOf<never>,
+      handler as Handler,
+      { ...options, session: this.id },
+      NOBODY,
+    )
     this.#own.add(made)
     return made
   }
 
   inbox(pattern: PatternOf<never>, options: Omit<SubscribeOptions, 'session'> = {}): Inbox & Disposable {
     this.#mustBeOpen()
+    checkOption('inbox', 'options', options, anObject)
     const made = this.#subscriptions.addInbox(pattern, { ...options, session: this.id })
     this.#own.add(made)
     return disposableInbox(this.core, made)

@@ -6,6 +6,7 @@ import type { Delivery, Note } from './delivery.ts'
 import type { Queue } from './queue.ts'
 import { Pending } from './request.ts'
 
+/** What counts as a stall, and who is told. */
 export interface StallOptions {
   /** Milliseconds without progress, while there is work, after which an agent is stalled. Default 30 000. */
   readonly limitMs?: number
@@ -108,7 +109,9 @@ function ringOf(start: Queue, core: Core): readonly string[] | undefined {
 
 /** The queues in which requests wait that this queue's handlers have open: asked from a handler, or under the agent's name. */
 function* awaitedQueues(queue: Queue, core: Core): IterableIterator<Queue> {
-  const names = new Set<string>(core.agents.find(queue.name)?.queue === queue && queue.members.length === 0 ? [queue.name] : [])
+  const names = new Set<string>(
+    core.agents.find(queue.name)?.queue === queue && queue.members.length === 0 ? [queue.name] : [],
+  )
   for (const delivery of queue.runs()) {
     if (delivery.agent !== undefined) names.add(delivery.agent)
     yield* waitingFor(delivery, core)

@@ -33,7 +33,12 @@ export interface BusStats {
   readonly refused: number
   /** Of the settled deliveries within the health window, the share that was handled; 1 when there was none. */
   readonly successRate: number
-  readonly requests: { readonly sent: number; readonly pending: number; readonly timeouts: number; readonly strayAnswers: number }
+  readonly requests: {
+    readonly sent: number
+    readonly pending: number
+    readonly timeouts: number
+    readonly strayAnswers: number
+  }
   readonly subscriptions: number
   /** Those of them with a wildcard in a pattern. */
   readonly wildcardSubscriptions: number
@@ -100,7 +105,7 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
     latency.merge(channel.latency)
     handling.merge(channel.handling)
     refused += channel.refused
-    channels[channel.name] = channelStats(channel)
+    channels[channel.name] = new ChannelView(channel)
   }
   let queued = 0
   let utilization = 0
@@ -120,7 +125,12 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
     ledger: core.accounts.total(),
     refused,
     successRate: core.successRate(nowMs),
-    requests: { sent: counters.requests, pending: requests.size, timeouts: counters.timeouts, strayAnswers: requests.strays },
+    requests: {
+      sent: counters.requests,
+      pending: requests.size,
+      timeouts: counters.timeouts,
+      strayAnswers: requests.strays,
+    },
     subscriptions: subscriptions.size,
     wildcardSubscriptions: subscriptions.wildcards,
     agents: core.agents.registered,
@@ -140,29 +150,47 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
   }
 }
 
-function channelStats(channel: Channel): ChannelStats {
-  const { messages, refused } = channel
-  return {
-    messages,
-    ledger: channel.ledger(),
-    refused,
-    // Made when they are looked at: with many channels they are most of the work, and seldom wanted.
-    get latency() {
-      return channel.latency.figures()
-    },
-    get handling() {
-      return channel.handling.figures()
-    },
+/** Counters at the moment of asking; the histograms are read when they are looked at: they are most of the work, and seldom wanted. */
+class ChannelView implements ChannelStats {
+  readonly messages: number
+  readonly ledger: Ledger
+  readonly refused: number
+  readonly #channel: Channel
+
+  constructor(channel: Channel) {
+    this.messages = channel.messages
+    this.ledger = channel.ledger()
+    this.refused = channel.refused
+    this.#channel = channel
+  }
+
+  get latency(): HistogramFigures {
+    return this.#channel.latency.figures()
+  }
+
+  get handling(): HistogramFigures {
+    return this.#channel.handling.figures()
+  }
+
+  toJSON(): ChannelStats {
+    const { messages, ledger, refused, latency, handling } = this
+    return { messages, ledger, refused, latency, handling }
   }
 }
 
 /** What a person should look at: queues above 80 % full, handlers above 90 % of their limit, mean latency above 10 ms. */
-export function advise(queues: readonly QueueSnapshot[], concurrencyPercent: number, meanLatencyMs: number): readonly string[] {
+export function advise(
+  queues: readonly QueueSnapshot[],
+  concurrencyPercent: number,
+  meanLatencyMs: number,
+): readonly string[] {
   const advice = queues
     .filter((queue) => queue.percent > 80)
     .map((queue) => `queue "${queue.name}" is ${Math.round(queue.percent)} % full: add consumers or slow its senders`)
   if (concurrencyPercent > 90) {
-    advice.push(`${Math.round(concurrencyPercent)} % of the allowed handlers are running: raise maxHandlers or shorten handlers`)
+    advice.push(
+      `${Math.round(concurrencyPercent)} % of the allowed handlers are running: raise maxHandlers or shorten handlers`,
+    )
   }
   if (meanLatencyMs > 10) {
     advice.push(`messages wait ${meanLatencyMs.toFixed(1)} ms on average: handlers are slow or block the event loop`)

@@ -1,7 +1,7 @@
 import { BusError, isBusError } from '../kit/errors.ts'
 import type { Message } from '../message/message.ts'
-import type { Delivery } from './delivery.ts'
 import type { FailureReason, Outcome } from './ack.ts'
+import type { Delivery } from './delivery.ts'
 import type { Chunk, ReplyStream } from './publisher.ts'
 import { Pending, type RequestTable } from './request.ts'
 import { StreamBuffer, type StreamSetup } from './stream.ts'
@@ -102,7 +102,16 @@ export class ReplyStreamView<T> implements ReplyStream<T> {
   #last(metadata: Readonly<Record<string, unknown>>): Chunk<T> {
     const { totalChunks: index, setup } = this.#buffer
     const time = setup.clock.wallMs(setup.clock.readMs())
-    return { streamId: setup.id, index, data: undefined as T, final: true, size: 0, checksum: undefined, metadata, time }
+    return {
+      streamId: setup.id,
+      index,
+      data: undefined as T,
+      final: true,
+      size: 0,
+      checksum: undefined,
+      metadata,
+      time,
+    }
   }
 
   cancel(reason: unknown = 'cancelled by the requester'): void {

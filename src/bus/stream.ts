@@ -5,6 +5,7 @@ import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
 import { freezeData, frozen } from '../message/freeze.ts'
 import type { Chunk } from './publisher.ts'
 
+/** How a stream stands; the last three are its ends. */
 export type StreamStatus = 'active' | 'completed' | 'failed' | 'cancelled'
 
 /** What kind of data the chunks hold; for those who list streams. */
@@ -59,6 +60,7 @@ export interface StreamSetup {
   readonly onEnd: () => void
 }
 
+/** What goes with a chunk, and what is checked of it. */
 export interface WriteOptions {
   readonly final?: boolean
   readonly metadata?: Readonly<Record<string, unknown>>
@@ -127,14 +129,22 @@ export class StreamBuffer<T = unknown> extends Deadline {
     const size = frozen.bytes
     const checksum = checksumOf(data)
     if (options.checksum !== undefined && options.checksum !== checksum) {
-      throw new BusError('STREAM_CHECKSUM', `chunk ${this.totalChunks} of stream "${this.setup.id}" has checksum ${checksum}`, {
-        details: { stream: this.setup.id, index: this.totalChunks, expected: options.checksum, found: checksum },
-      })
+      throw new BusError(
+        'STREAM_CHECKSUM',
+        `chunk ${this.totalChunks} of stream "${this.setup.id}" has checksum ${checksum}`,
+        {
+          details: { stream: this.setup.id, index: this.totalChunks, expected: options.checksum, found: checksum },
+        },
+      )
     }
     if (options.index !== undefined && options.index !== this.totalChunks) {
-      throw new BusError('STREAM_GAP', `stream "${this.setup.id}" expects chunk ${this.totalChunks}, got ${options.index}`, {
-        details: { stream: this.setup.id, expected: this.totalChunks, found: options.index },
-      })
+      throw new BusError(
+        'STREAM_GAP',
+        `stream "${this.setup.id}" expects chunk ${this.totalChunks}, got ${options.index}`,
+        {
+          details: { stream: this.setup.id, expected: this.totalChunks, found: options.index },
+        },
+      )
     }
     if (!this.#makeRoom(size)) await this.#waitForRoom(size)
     this.#append(data, size, checksum, options)
@@ -182,7 +192,8 @@ export class StreamBuffer<T = unknown> extends Deadline {
     } finally {
       this.#readers.delete(reader)
       this.#progress()
-      if (this.status !== 'active' && !this.setup.keeps && this.#readers.size === 0 && reader.next >= this.totalChunks) this.release()
+      if (this.status !== 'active' && !this.setup.keeps && this.#readers.size === 0 && reader.next >= this.totalChunks)
+        this.release()
     }
   }
 
@@ -302,9 +313,13 @@ export class StreamBuffer<T = unknown> extends Deadline {
   }
 
   #gap(wanted: number): never {
-    throw new BusError('STREAM_GAP', `chunk ${wanted} of stream "${this.setup.id}" is held no more; the first one is ${this.#first}`, {
-      details: { stream: this.setup.id, wanted, first: this.#first },
-    })
+    throw new BusError(
+      'STREAM_GAP',
+      `chunk ${wanted} of stream "${this.setup.id}" is held no more; the first one is ${this.#first}`,
+      {
+        details: { stream: this.setup.id, wanted, first: this.#first },
+      },
+    )
   }
 
   #mustBeActive(): void {

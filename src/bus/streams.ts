@@ -1,9 +1,26 @@
-import { checkOptions, aText, milliseconds, oneOf, whole, type Rule } from '../kit/check.ts'
+import {
+  aFlag,
+  anObject,
+  aText,
+  checkOption,
+  checkOptions,
+  milliseconds,
+  oneOf,
+  type Rule,
+  whole,
+} from '../kit/check.ts'
 import type { Clock } from '../kit/clock.ts'
 import { BusError } from '../kit/errors.ts'
 import type { TimerWheel } from '../kit/timer-wheel.ts'
 import type { Chunk } from './publisher.ts'
-import { StreamBuffer, StreamRoom, type StreamSetup, type StreamStatus, type StreamType, type WriteOptions } from './stream.ts'
+import {
+  StreamBuffer,
+  StreamRoom,
+  type StreamSetup,
+  type StreamStatus,
+  type StreamType,
+  type WriteOptions,
+} from './stream.ts'
 
 const MAX_STREAMS = 100
 const MAX_BYTES = 100 * 1_048_576
@@ -12,6 +29,7 @@ const IDLE_MS = 300_000
 /** Ended streams whose figures are still listed. */
 const MOST_ENDED = 100
 
+/** How a stream is opened. */
 export interface StreamOptions {
   readonly id?: string
   readonly session?: string
@@ -78,6 +96,13 @@ interface StreamsHost {
   guard(run: () => void): void
 }
 
+const WRITE_RULES: Readonly<Record<string, Rule>> = {
+  final: aFlag,
+  metadata: anObject,
+  index: whole(0),
+  checksum: aText,
+}
+
 interface Listed {
   readonly buffer: StreamBuffer
   readonly options: StreamOptions
@@ -115,7 +140,9 @@ export class Streams {
       })
     }
     if (this.#active.size >= MAX_STREAMS) {
-      throw new BusError('STREAM_FULL', `${MAX_STREAMS} streams are active already`, { details: { allowed: MAX_STREAMS } })
+      throw new BusError('STREAM_FULL', `${MAX_STREAMS} streams are active already`, {
+        details: { allowed: MAX_STREAMS },
+      })
     }
     const buffer = new StreamBuffer({
       ...this.setup,
@@ -133,7 +160,10 @@ export class Streams {
     this.#ended.delete(id)
     return {
       id,
-      write: (data, writeOptions) => buffer.write(data, writeOptions),
+      write: async (data, writeOptions = {}) => {
+        checkOptions('write', writeOptions, WRITE_RULES)
+        await buffer.write(data, writeOptions)
+      },
       complete: () => buffer.complete(),
       fail: (error) => buffer.fail(error),
       info: () => infoOf({ buffer, options }),
@@ -142,6 +172,7 @@ export class Streams {
 
   /** Reads a stream from a chunk on; an ended one as long as it is remembered. Throws STREAM_CLOSED for an unknown id. */
   read<T = unknown>(id: string, from: number = 0): AsyncIterableIterator<Chunk<T>> {
+    checkOption('streams.read', 'from', from, whole(0))
     const listed = this.#active.get(id) ?? this.#ended.get(id)
     if (listed === undefined) {
       throw new BusError('STREAM_CLOSED', `there is no stream "${id}"`, { details: { stream: id } })

@@ -4,13 +4,14 @@ import type { TopicContract } from '../message/contract.ts'
 import type { Message } from '../message/message.ts'
 import { parsePattern } from '../message/topic.ts'
 import type { Core } from './core.ts'
-import { Member } from './member.ts'
 import type { Handler, Middleware } from './handler.ts'
+import { Member } from './member.ts'
 import { checkWater, QUEUE_RULES, type QueueOptions } from './options.ts'
 import { Queue } from './queue.ts'
 import { type HandledByLevel, handledBy, lastHandled } from './queue-figures.ts'
 import type { Entry } from './router.ts'
 
+/** Which messages a subscription gets, how many at once, and how much room it has. */
 export interface SubscribeOptions extends QueueOptions {
   /** A name for statistics, reports and errors. Default: the handler's name, else the pattern. */
   readonly name?: string
@@ -48,7 +49,10 @@ export const SUBSCRIBE_RULES: Readonly<Record<string, Rule>> = {
   rank: whole(0, 100),
   observer: aFlag,
   handlerTimeoutMs: milliseconds(1),
-  middleware: { allowed: 'a list of functions', ok: (value) => Array.isArray(value) && value.every((one) => typeof one === 'function') },
+  middleware: {
+    allowed: 'a list of functions',
+    ok: (value) => Array.isArray(value) && value.every((one) => typeof one === 'function'),
+  },
 }
 
 /** Figures of one subscription, agent or group member; queue figures are those of the whole group. */
@@ -154,7 +158,14 @@ export class LiveSubscription implements Subscription {
   onEnd: (() => void) | undefined = undefined
   active = true
 
-  constructor(core: Core, what: PatternOf<never>, handler: Handler | undefined, options: SubscribeOptions, binding: Binding, queue: Queue) {
+  constructor(
+    core: Core,
+    what: PatternOf<never>,
+    handler: Handler | undefined,
+    options: SubscribeOptions,
+    binding: Binding,
+    queue: Queue,
+  ) {
     const patterns = patternsOf(what)
     this.core = core
     this.id = core.nextId()
@@ -180,14 +191,21 @@ export class LiveSubscription implements Subscription {
     this.member =
       handler === undefined
         ? undefined
-        : new Member(this.name, handler, options.concurrency ?? 0, options.handlerTimeoutMs ?? core.options.handlerTimeoutMs, binding.owner.agent)
+        : new Member(
+            this.name,
+            handler,
+            options.concurrency ?? 0,
+            options.handlerTimeoutMs ?? core.options.handlerTimeoutMs,
+            binding.owner.agent,
+          )
     this.rewrap()
     if (this.member !== undefined) queue.join(this.member)
   }
 
   /** Puts the bus's present middleware around the handler. */
   rewrap(): void {
-    if (this.member !== undefined) this.member.handler = wrapHandler(this.member.plain, this.core.middleware, this.middleware)
+    if (this.member !== undefined)
+      this.member.handler = wrapHandler(this.member.plain, this.core.middleware, this.middleware)
   }
 
   stats(): SubscriptionFigures {
@@ -216,14 +234,26 @@ export class LiveSubscription implements Subscription {
 
 /** Resolves when nothing waits or runs in the queue. */
 export async function drained(queue: Queue, core: Core): Promise<void> {
-  while ((queue.size > 0 || queue.running > 0) && !queue.closed && core.state !== 'closed') {
-    await new Promise<void>((resolve) => void core.env.after(1, resolve))
-  }
+  while ((queue.size > 0 || queue.running > 0) && !queue.closed && core.state !== 'closed') await core.nextSettled()
+}
+
+const aPattern: Rule = {
+  allowed: 'a pattern, a topic made by defineTopic, or a list of patterns',
+  ok: (value) =>
+    typeof value === 'string' ||
+    Array.isArray(value) ||
+    typeof (value as TopicContract | undefined | null)?.topic === 'string',
 }
 
 /** The patterns of whatever a subscription was asked with; each checked when it is parsed. */
 export function patternsOf(what: PatternOf<never>): readonly string[] {
-  const patterns = typeof what === 'string' ? [what] : Array.isArray(what) ? (what as readonly string[]) : [(what as TopicContract).topic]
+  checkOption('subscribe', 'pattern', what, aPattern)
+  const patterns =
+    typeof what === 'string'
+      ? [what]
+      : Array.isArray(what)
+        ? (what as readonly string[])
+        : [(what as TopicContract).topic]
   checkOption('subscribe', 'pattern', patterns.length, { allowed: 'at least one pattern', ok: (count) => count !== 0 })
   return [...new Set(patterns)]
 }

@@ -124,7 +124,8 @@ export class Subscriptions {
     // The group's entries were put in by its first member, who may leave before the others.
     const heir = group?.members.values().next().value
     for (const entry of one.entries) {
-      if (this.#core.router.remove(entry) && heir !== undefined) for (const next of heir.entries) this.#core.router.add(next)
+      if (this.#core.router.remove(entry) && heir !== undefined)
+        for (const next of heir.entries) this.#core.router.add(next)
     }
     if (heir !== undefined) return
     if (key !== undefined) this.#groups.delete(key)

@@ -1,13 +1,20 @@
-import { checkOption, milliseconds } from '../kit/check.ts'
+import { aText, checkOption, type Rule, texts } from '../kit/check.ts'
 import { BusError } from '../kit/errors.ts'
 import { agentTopic } from '../message/address.ts'
 import { validate } from '../message/contract.ts'
 import { Envelope, type Message } from '../message/message.ts'
+import type { Ack } from './ack.ts'
 import type { Core } from './core.ts'
 import type { Delivery } from './delivery.ts'
-import type { Ack } from './ack.ts'
-import { checkNames, type Origin } from './maker.ts'
-import { BROADCAST_RULES, PUBLISH_RULES, REQUEST_MANY_RULES, REQUEST_RULES, REQUEST_STREAM_RULES } from './options.ts'
+import type { Origin } from './maker.ts'
+import {
+  BROADCAST_RULES,
+  checkCall,
+  PUBLISH_RULES,
+  REQUEST_MANY_RULES,
+  REQUEST_RULES,
+  REQUEST_STREAM_RULES,
+} from './options.ts'
 import type {
   BroadcastOptions,
   Capable,
@@ -25,7 +32,10 @@ import { ManyRequest } from './request-many.ts'
 import type { Sender } from './sender.ts'
 import { ReplyStreamView, StreamRequest } from './stream-reply.ts'
 
-const msRule = milliseconds(1)
+const pairs: Rule = {
+  allowed: 'a list of [topic, data]',
+  ok: (value) => Array.isArray(value) && value.every((one) => Array.isArray(one) && one.length > 0),
+}
 
 /** The sending verbs as seen from one origin: the root bus, a handler, an agent or a session. */
 export class Verbs implements Publisher {
@@ -46,34 +56,42 @@ export class Verbs implements Publisher {
 
   publish<T>(topic: TopicOf<T>, data: T, options?: PublishOptions): Promise<Ack> {
     if (options !== undefined) {
-      const fault = faultOf('publish', options, PUBLISH_RULES)
-      if (fault !== undefined) return Promise.reject(fault)
+      try {
+        checkCall('publish', options, PUBLISH_RULES)
+      } catch (error) {
+        return Promise.reject(error)
+      }
     }
     return this.sender.publish(topic, data, options, this.origin)
   }
 
   async send(agent: string | readonly string[], data: unknown, options?: SendOptions): Promise<Ack> {
-    checkNames('send', options, PUBLISH_RULES)
-    return this.sender.send(typeof agent === 'string' ? [agent] : agent, data, options, this.origin)
+    checkCall('send', options, PUBLISH_RULES)
+    const names = typeof agent === 'string' ? [agent] : agent
+    checkOption('send', 'agent', names, texts)
+    return this.sender.send(names, data, options, this.origin)
   }
 
   async broadcast(data: unknown, options?: BroadcastOptions): Promise<Ack> {
-    checkNames('broadcast', options, BROADCAST_RULES)
+    checkCall('broadcast', options, BROADCAST_RULES)
     return this.sender.broadcast(data, options, this.origin)
   }
 
-  request<R = unknown, T = unknown>(topic: TopicOf<T> | Capable, data: T, options?: RequestOptions): Promise<Message<R>> {
-    const timeoutMs = options?.timeoutMs ?? this.core.options.requestTimeoutMs
+  request<R = unknown, T = unknown>(
+    topic: TopicOf<T> | Capable,
+    data: T,
+    options?: RequestOptions,
+  ): Promise<Message<R>> {
     const pending = new SingleRequest(this.core.requests, this.frame)
-    pending.timeoutMs = timeoutMs
     const promise = pending.promise() as Promise<Message<R>>
     try {
+      pending.timeoutMs = this.core.options.requestTimeoutMs
       if (options !== undefined) {
-        checkNames('request', options, REQUEST_RULES)
-        checkOption('request', 'timeoutMs', timeoutMs, msRule)
+        checkCall('request', options, REQUEST_RULES)
+        pending.timeoutMs = options.timeoutMs ?? pending.timeoutMs
         pending.unlisten = listen(options.signal, pending)
       }
-      this.#ask(pending, topic, data, options, timeoutMs)
+      this.#ask(pending, topic, data, options, pending.timeoutMs)
     } catch (error) {
       pending.fail(error as BusError)
     }
@@ -84,6 +102,8 @@ export class Verbs implements Publisher {
     requests: readonly (readonly [topic: string, data: unknown])[],
     options?: RequestOptions,
   ): Promise<Message<R>[]> {
+    checkOption('requestAll', 'requests', requests, pairs)
+    checkCall('requestAll', options, REQUEST_RULES)
     return Promise.all(requests.map(([topic, data]) => this.request<R>(topic, data, options)))
   }
 
@@ -95,11 +115,7 @@ export class Verbs implements Publisher {
     const { requests } = this.core
     const pending = new ManyRequest(requests, this.frame, options)
     try {
-      checkNames('requestMany', options, REQUEST_MANY_RULES)
-      for (const [field, rule] of Object.entries(REQUEST_MANY_RULES)) {
-        const value = (options as Record<string, unknown>)[field]
-        if (value !== undefined) checkOption('requestMany', field, value, rule)
-      }
+      checkCall('requestMany', options, REQUEST_MANY_RULES)
       pending.unlisten = listen(options.signal, pending)
       this.#ask(pending, topic, data, options, options.maxWaitMs ?? this.core.options.requestTimeoutMs)
     } catch (error) {
@@ -114,15 +130,11 @@ export class Verbs implements Publisher {
     options: RequestStreamOptions = {},
   ): ReplyStream<R> {
     const { requests, streams } = this.core
-    const stallMs = options.stallMs ?? 30_000
-    const pending = new StreamRequest(requests, this.frame, {
-      ...streams.setup,
-      id: this.core.nextId(),
-      stallMs: typeof stallMs === 'number' ? stallMs : 30_000,
-    })
+    const given: unknown = (options as RequestStreamOptions | null)?.stallMs
+    const stallMs = typeof given === 'number' ? given : 30_000
+    const pending = new StreamRequest(requests, this.frame, { ...streams.setup, id: this.core.nextId(), stallMs })
     try {
-      checkNames('requestStream', options, REQUEST_STREAM_RULES)
-      checkOption('requestStream', 'stallMs', stallMs, msRule)
+      checkCall('requestStream', options, REQUEST_STREAM_RULES)
       pending.unlisten = listen(options.signal, pending)
       this.#ask(pending, topic, data, options, Number.POSITIVE_INFINITY)
     } catch (error) {
@@ -132,7 +144,13 @@ export class Verbs implements Publisher {
   }
 
   /** Sends the message of an open request. Throws what refuses it. */
-  #ask(pending: Pending, target: TopicOf<unknown> | Capable, data: unknown, options: PublishOptions | undefined, timeoutMs: number): void {
+  #ask(
+    pending: Pending,
+    target: TopicOf<unknown> | Capable,
+    data: unknown,
+    options: PublishOptions | undefined,
+    timeoutMs: number,
+  ): void {
     const { core, sender, origin } = this
     core.counters.requests++
     if (core.state !== 'running' && !(core.state === 'draining' && origin?.delivery !== undefined)) {
@@ -141,7 +159,8 @@ export class Verbs implements Publisher {
         details: { state: core.state },
       })
     }
-    const topic = typeof target === 'object' && 'capability' in target ? this.#capable(target) : target
+    const topic =
+      typeof target === 'object' && target !== null && 'capability' in target ? this.#capable(target) : target
     const route = sender.route(topic)
     const contract = typeof topic === 'string' ? route.contract : topic
     const checked = contract === undefined ? data : validate(contract, data)
@@ -153,7 +172,13 @@ export class Verbs implements Publisher {
     } else this.#askRoute(pending, route.topic, checked, options, timeoutMs)
   }
 
-  #askRoute(pending: Pending, topic: string, data: unknown, options: PublishOptions | undefined, timeoutMs: number): void {
+  #askRoute(
+    pending: Pending,
+    topic: string,
+    data: unknown,
+    options: PublishOptions | undefined,
+    timeoutMs: number,
+  ): void {
     if (pending.over) return
     const { core, sender, origin } = this
     try {
@@ -164,7 +189,10 @@ export class Verbs implements Publisher {
       // The message lives as long as somebody waits for its answer.
       if (dueMs < Envelope.deadlineMs(message)) Envelope.setDeadline(message, dueMs)
       core.requests.open(pending, message, dueMs, nowMs)
-      const someone = route.plain === undefined ? core.router.select(route, message).some((one) => !one.observer) : route.responders > 0
+      const someone =
+        route.plain === undefined
+          ? core.router.select(route, message).some((one) => !one.observer)
+          : route.responders > 0
       if (!someone) throw new BusError('NO_RESPONDERS', `nobody listens on "${topic}"`, { details: { topic } })
       const delivered = sender.spread.deliver(route, message, pending, origin?.delivery)
       for (const { error } of delivered.refused) pending.refused(error)
@@ -180,16 +208,8 @@ export class Verbs implements Publisher {
   }
 
   #capable(target: Capable): string {
+    checkOption('request', 'capability', target.capability, aText)
     return agentTopic(this.core.agents.choose(target.capability).name)
-  }
-}
-
-function faultOf(verb: string, options: object, rules: Readonly<Record<string, unknown>>): unknown {
-  try {
-    checkNames(verb, options, rules)
-    return undefined
-  } catch (error) {
-    return error
   }
 }
 
@@ -199,7 +219,8 @@ function listen(signal: AbortSignal | undefined, pending: Pending): (() => void)
   const onAbort = (): void => {
     pending.fail(new BusError('CANCELLED', 'the request was given up by its caller', { cause: signal.reason }))
   }
-  if (signal.aborted) throw new BusError('CANCELLED', 'the request was given up before it was sent', { cause: signal.reason })
+  if (signal.aborted)
+    throw new BusError('CANCELLED', 'the request was given up before it was sent', { cause: signal.reason })
   signal.addEventListener('abort', onAbort, { once: true })
   return () => signal.removeEventListener('abort', onAbort)
 }

@@ -47,11 +47,17 @@ export function oneOf(words: readonly string[]): Rule {
   }
 }
 
+/** `true` or `false`. */
 export const aFlag: Rule = { allowed: 'true or false', ok: (value) => typeof value === 'boolean' }
+/** A function. */
 export const aFunction: Rule = { allowed: 'a function', ok: (value) => typeof value === 'function' }
+/** A text that is not empty. */
 export const aText: Rule = { allowed: 'a non-empty text', ok: (value) => typeof value === 'string' && value !== '' }
+/** An object; lists count. */
 export const anObject: Rule = { allowed: 'an object', ok: (value) => typeof value === 'object' && value !== null }
+/** A list of anything. */
 export const aList: Rule = { allowed: 'a list', ok: (value) => Array.isArray(value) }
+/** A list of texts that are not empty. */
 export const texts: Rule = {
   allowed: 'a list of non-empty texts',
   ok: (value) => Array.isArray(value) && value.every(aText.ok),
@@ -60,7 +66,8 @@ export const texts: Rule = {
 /** A short, safe picture of a wrong value for an error text. Never throws. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return value.length > 60 ? `"${value.slice(0, 57)}…"` : `"${value}"`
-  if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined) return String(value)
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined)
+    return String(value)
   if (typeof value !== 'object') return `a ${typeof value}`
   try {
     return Array.isArray(value) ? 'a list' : 'an object'

@@ -7,11 +7,19 @@ test('an error carries code, family, details, what to do next, and its cause', (
   const error = new BusError('REQUEST_TIMEOUT', 'no answer', { cause, details: { topic: 't' } })
   expect(error).toBeInstanceOf(Error)
   expect([error.name, error.message, error.code, error.family, error.next]).toEqual([
-    'BusError', 'no answer', 'REQUEST_TIMEOUT', 'timeout', ERRORS.REQUEST_TIMEOUT.next,
+    'BusError',
+    'no answer',
+    'REQUEST_TIMEOUT',
+    'timeout',
+    ERRORS.REQUEST_TIMEOUT.next,
   ])
   expect(error.cause).toBe(cause)
   expect(JSON.parse(JSON.stringify(error))).toEqual({
-    code: 'REQUEST_TIMEOUT', family: 'timeout', message: 'no answer', next: ERRORS.REQUEST_TIMEOUT.next, details: { topic: 't' },
+    code: 'REQUEST_TIMEOUT',
+    family: 'timeout',
+    message: 'no answer',
+    next: ERRORS.REQUEST_TIMEOUT.next,
+    details: { topic: 't' },
   })
 })
 
@@ -22,9 +30,12 @@ test('an error without a cause has no such property, one with the cause undefine
 
 test('isBusError tells codes apart and other errors off', () => {
   const error: unknown = new BusError('CANCELLED', 'x')
-  expect([isBusError(error), isBusError(error, 'CANCELLED'), isBusError(error, 'BUS_CLOSED'), isBusError(new Error('x'))]).toEqual([
-    true, true, false, false,
-  ])
+  expect([
+    isBusError(error),
+    isBusError(error, 'CANCELLED'),
+    isBusError(error, 'BUS_CLOSED'),
+    isBusError(new Error('x')),
+  ]).toEqual([true, true, false, false])
   expect(isBusError({ code: 'CANCELLED', name: 'BusError' })).toBe(false)
 })
 
@@ -44,7 +55,7 @@ function revoked(): unknown {
 }
 
 const looped: Record<string, unknown> = {}
-looped['self'] = looped
+looped.self = looped
 
 test.each([
   ['an error', new RangeError('far'), 'RangeError: far'],
@@ -57,17 +68,36 @@ test.each([
   ['an object whose toJSON gives nothing', { toJSON: () => undefined }, 'an object'],
   ['a revoked Proxy', revoked(), 'something that cannot be shown'],
   ['a cycle', looped, 'something that cannot be shown'],
-  ['a throwing getter', { get a() { throw new Error('no') } }, 'something that cannot be shown'],
-  ['an error with a throwing message', Object.defineProperty(new Error('x'), 'message', { get() { throw new Error('no') } }), 'something that cannot be shown'],
+  [
+    'a throwing getter',
+    {
+      get a() {
+        throw new Error('no')
+      },
+    },
+    'something that cannot be shown',
+  ],
+  [
+    'an error with a throwing message',
+    Object.defineProperty(new Error('x'), 'message', {
+      get() {
+        throw new Error('no')
+      },
+    }),
+    'something that cannot be shown',
+  ],
 ])('describeThrown shows %s', (_name, value, text) => {
   expect(describeThrown(value)).toBe(text)
 })
 
 test('describeThrown gives a text for anything', () => {
   fc.assert(
-    fc.property(fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, withSparseArray: true }), (value) => {
-      expect(typeof describeThrown(value)).toBe('string')
-    }),
+    fc.property(
+      fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, withSparseArray: true }),
+      (value) => {
+        expect(typeof describeThrown(value)).toBe('string')
+      },
+    ),
   )
   expect(describeThrown(Object.create(null))).toBe('{}')
 })

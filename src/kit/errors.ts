@@ -1,5 +1,13 @@
 /** The families of faults, so that a caller may branch coarsely: `error.family === 'timeout'`. */
-export type ErrorFamily = 'configuration' | 'validation' | 'agent' | 'bus' | 'timeout' | 'resource' | 'handler' | 'stream'
+export type ErrorFamily =
+  | 'configuration'
+  | 'validation'
+  | 'agent'
+  | 'bus'
+  | 'timeout'
+  | 'resource'
+  | 'handler'
+  | 'stream'
 
 interface ErrorRow {
   readonly family: ErrorFamily

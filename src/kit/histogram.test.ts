@@ -8,10 +8,13 @@ function exact(values: readonly number[], share: number): number {
   return sorted[Math.ceil(share * sorted.length) - 1]!
 }
 
-const durations = fc.array(fc.oneof(fc.double({ min: 0, max: 10, noNaN: true }), fc.double({ min: 0, max: 214_748, noNaN: true })), {
-  minLength: 1,
-  maxLength: 300,
-})
+const durations = fc.array(
+  fc.oneof(fc.double({ min: 0, max: 10, noNaN: true }), fc.double({ min: 0, max: 214_748, noNaN: true })),
+  {
+    minLength: 1,
+    maxLength: 300,
+  },
+)
 
 test('percentiles are never below the exact ones, and at most 12.5 % and one unit above', () => {
   fc.assert(
@@ -23,7 +26,11 @@ test('percentiles are never below the exact ones, and at most 12.5 % and one uni
       expect(minMs).toBe(Math.min(...values))
       expect(maxMs).toBe(Math.max(...values))
       expect(avgMs).toBeCloseTo(values.reduce((sum, value) => sum + value, 0) / values.length, 6)
-      for (const [got, share] of [[p50Ms, 0.5], [p95Ms, 0.95], [p99Ms, 0.99]] as const) {
+      for (const [got, share] of [
+        [p50Ms, 0.5],
+        [p95Ms, 0.95],
+        [p99Ms, 0.99],
+      ] as const) {
         const wanted = exact(values, share)
         // The edges of buckets are rounded like every other number.
         expect(got).toBeGreaterThanOrEqual(wanted * (1 - 1e-12))

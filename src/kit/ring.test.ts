@@ -2,7 +2,10 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Ring } from './ring.ts'
 
-type Step = { readonly type: 'push'; readonly value: number } | { readonly type: 'shift' | 'peek' | 'clear' } | { readonly type: 'filter'; readonly by: number }
+type Step =
+  | { readonly type: 'push'; readonly value: number }
+  | { readonly type: 'shift' | 'peek' | 'clear' }
+  | { readonly type: 'filter'; readonly by: number }
 
 const steps = fc.array(
   fc.oneof(

@@ -69,7 +69,11 @@ test('any adding, moving and removing: those that are left fire in time, the oth
         if (type === 'wait') {
           // Over every due time that has come, so that the model need not guess inside of a tick.
           await env.advance(ms + LATEST_MS)
-          for (const [one, dueMs] of due) if (notes[one]!.firedMs.length > wanted[one]!.length) { wanted[one]!.push(dueMs); due.delete(one) }
+          for (const [one, dueMs] of due)
+            if (notes[one]!.firedMs.length > wanted[one]!.length) {
+              wanted[one]!.push(dueMs)
+              due.delete(one)
+            }
           settle()
         } else if (type === 'remove') {
           wheel.remove(notes[which]!)
@@ -131,7 +135,8 @@ test('a deadline may add itself and others while it fires', async () => {
   wheel.add(beat, 100, 0)
   await env.advance(1_000)
   expect(beat.firedMs).toHaveLength(5)
-  for (const [index, firedMs] of beat.firedMs.entries()) expect(firedMs - 100 * (index + 1)).toBeLessThanOrEqual(LATEST_MS)
+  for (const [index, firedMs] of beat.firedMs.entries())
+    expect(firedMs - 100 * (index + 1)).toBeLessThanOrEqual(LATEST_MS)
   expect(other.firedMs).toHaveLength(1)
   expect(env.timers).toBe(0)
 })

@@ -15,7 +15,8 @@ test('a count is exact to one bucket: all younger ones, none older than the wind
         noted.push([nowMs, count])
       }
       nowMs += quietMs
-      const sum = (within: number): number => noted.reduce((total, [atMs, count]) => total + (nowMs - atMs < within ? count : 0), 0)
+      const sum = (within: number): number =>
+        noted.reduce((total, [atMs, count]) => total + (nowMs - atMs < within ? count : 0), 0)
       expect(window.total(nowMs)).toBeGreaterThanOrEqual(sum(900))
       expect(window.total(nowMs)).toBeLessThanOrEqual(sum(1_000))
     }),

@@ -1,5 +1,12 @@
 import { BusError } from '../kit/errors.ts'
-import { type CloudEvent, type CloudEventOptions, type FromCloudEventOptions, fromCloudEvent, isJsonType, toCloudEvent } from './cloudevents.ts'
+import {
+  type CloudEvent,
+  type CloudEventOptions,
+  type FromCloudEventOptions,
+  fromCloudEvent,
+  isJsonType,
+  toCloudEvent,
+} from './cloudevents.ts'
 import { undecodable } from './data.ts'
 import type { Message } from './message.ts'
 
@@ -43,9 +50,11 @@ export function toBinaryHttp(message: Message, options: CloudEventOptions = {}):
  */
 export function fromHttp(http: IncomingHttp, options: FromCloudEventOptions = {}): Message {
   const headers: Record<string, string> = Object.create(null)
-  for (const [name, value] of Object.entries(http.headers)) if (value !== undefined) headers[name.toLowerCase()] = String(value)
+  for (const [name, value] of Object.entries(http.headers))
+    if (value !== undefined) headers[name.toLowerCase()] = String(value)
   const type = headers['content-type']
-  if (type !== undefined && /^application\/cloudevents-batch/i.test(type)) throw undecodable('content-type', 'is a batch; send events one by one')
+  if (type !== undefined && /^application\/cloudevents-batch/i.test(type))
+    throw undecodable('content-type', 'is a batch; send events one by one')
   if (type !== undefined && /^application\/cloudevents/i.test(type)) {
     if (!isJsonType(type)) throw undecodable('content-type', `is "${type}"; allowed: ${CLOUD_EVENT_TYPE}`)
     return fromCloudEvent(json(http.body), options)
@@ -54,10 +63,10 @@ export function fromHttp(http: IncomingHttp, options: FromCloudEventOptions = {}
   for (const [name, value] of Object.entries(headers)) {
     if (name.startsWith(PREFIX)) event[name.slice(PREFIX.length)] = unescaped(name, value)
   }
-  if (event['specversion'] === undefined) throw undecodable('ce-specversion', 'is missing; allowed: "1.0"')
-  delete event['data']
-  delete event['data_base64']
-  if (type !== undefined) event['datacontenttype'] = type
+  if (event.specversion === undefined) throw undecodable('ce-specversion', 'is missing; allowed: "1.0"')
+  delete event.data
+  delete event.data_base64
+  if (type !== undefined) event.datacontenttype = type
   Object.assign(event, dataOf(http.body, type))
   return fromCloudEvent(event as unknown as CloudEvent, options)
 }
@@ -83,7 +92,10 @@ function json(body: Uint8Array): unknown {
   try {
     return JSON.parse(read) as unknown
   } catch (error) {
-    throw new BusError('DECODE_FAILED', `malformed JSON: ${(error as Error).message}`, { cause: error, details: { field: 'body' } })
+    throw new BusError('DECODE_FAILED', `malformed JSON: ${(error as Error).message}`, {
+      cause: error,
+      details: { field: 'body' },
+    })
   }
 }
 

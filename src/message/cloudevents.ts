@@ -24,11 +24,13 @@ export interface CloudEvent {
   readonly [extension: string]: unknown
 }
 
+/** How messages are written as events. */
 export interface CloudEventOptions {
   /** `source` of messages without `from`: a URI reference. Default `swarmbus`. */
   readonly source?: string
 }
 
+/** How events are read as messages. */
 export interface FromCloudEventOptions {
   /** Topic of events that no swarmbus wrote. Default: their `type`. */
   readonly topic?: string
@@ -51,7 +53,18 @@ export const CLOUD_EVENT_EXTENSIONS = {
 
 /** The extension attribute with what the others cannot say. */
 const REST = 'swarmbus'
-const CORE = ['specversion', 'id', 'source', 'type', 'subject', 'time', 'datacontenttype', 'dataschema', 'data', 'data_base64']
+const CORE = [
+  'specversion',
+  'id',
+  'source',
+  'type',
+  'subject',
+  'time',
+  'datacontenttype',
+  'dataschema',
+  'data',
+  'data_base64',
+]
 const RESERVED = new Set<string>([...CORE, REST, ...Object.values(CLOUD_EVENT_EXTENSIONS)])
 const EXTENSIONS = Object.entries(CLOUD_EVENT_EXTENSIONS) as [keyof typeof CLOUD_EVENT_EXTENSIONS, string][]
 const JSON_TYPE = 'application/json'
@@ -81,14 +94,19 @@ export function toCloudEvent(message: Message, options: CloudEventOptions = {}):
       details: { field: 'source', value: shown(source), allowed: 'a URI reference' },
     })
   }
-  const event: Record<string, unknown> = { specversion: '1.0', id: message.id, time: new Date(message.time).toISOString() }
+  const event: Record<string, unknown> = {
+    specversion: '1.0',
+    id: message.id,
+    time: new Date(message.time).toISOString(),
+  }
   const fields: Record<string, unknown> = {}
   const headers: Record<string, string> = {}
   putSource(event, fields, message, source)
   putName(event, fields, message)
   for (const [field, name] of EXTENSIONS) {
     const value = message[field]
-    if (value === undefined || (field === 'rootId' && value === message.id) || (field === 'hops' && value === 0)) continue
+    if (value === undefined || (field === 'rootId' && value === message.id) || (field === 'hops' && value === 0))
+      continue
     if (field === 'expiresAt' && (value as number) <= MAX_TIME) event[name] = new Date(value as number).toISOString()
     else if (field === 'hops' || isText(value)) event[name] = value
     else fields[field] = value
@@ -97,7 +115,7 @@ export function toCloudEvent(message: Message, options: CloudEventOptions = {}):
   for (const [name, value] of Object.entries(message.headers)) {
     // What reading will find anyway need not be said twice.
     if (/^[a-z0-9]{1,20}$/.test(name) && !RESERVED.has(name) && isText(value)) event[name] = value
-    else if (!impliedHeader(event, name, value, fields['topic'] ?? message.topic, message.data)) headers[name] = value
+    else if (!impliedHeader(event, name, value, fields.topic ?? message.topic, message.data)) headers[name] = value
   }
   const rest: Rest = {}
   if (tagged) rest.tagged = true
@@ -112,65 +130,73 @@ export function toCloudEvent(message: Message, options: CloudEventOptions = {}):
  * an id that is no UUID is kept in the header `ceid`. Throws DECODE_FAILED naming the attribute.
  */
 export function fromCloudEvent(event: unknown, options: FromCloudEventOptions = {}): Message {
-  if (typeof event !== 'object' || event === null || Array.isArray(event)) throw undecodable('event', `is ${shown(event)}; allowed: an object`)
+  if (typeof event !== 'object' || event === null || Array.isArray(event))
+    throw undecodable('event', `is ${shown(event)}; allowed: an object`)
   mustBeClean(event, 'event')
   const given = event as Readonly<Record<string, unknown>>
-  if (given['specversion'] !== '1.0') throw undecodable('specversion', `is ${shown(given['specversion'])}; allowed: "1.0"`)
+  if (given.specversion !== '1.0') throw undecodable('specversion', `is ${shown(given.specversion)}; allowed: "1.0"`)
   for (const name of ['id', 'source', 'type']) mustBeText(given, name)
-  for (const name of ['subject', 'time', 'datacontenttype', 'dataschema']) if (given[name] !== undefined) mustBeText(given, name)
+  for (const name of ['subject', 'time', 'datacontenttype', 'dataschema'])
+    if (given[name] !== undefined) mustBeText(given, name)
   const { env = systemEnv() } = options
   const rest = restOf(given[REST])
-  const [id, source, type] = [given['id'] as string, given['source'] as string, given['type'] as string]
-  const subject = given['subject'] as string | undefined
+  const [id, source, type] = [given.id as string, given.source as string, given.type as string]
+  const subject = given.subject as string | undefined
   const data = dataOf(given, rest)
   const headers: Record<string, string> = {}
   const fields: Record<string, unknown> = { from: source }
-  const topic = rest === undefined ? (options.topic ?? type) : ((rest.fields?.['topic'] as string | undefined) ?? subject ?? type)
-  if (type !== topic) headers['type'] = type
-  if (subject !== undefined && subject !== topic) headers['subject'] = subject
-  const contentType = given['datacontenttype'] as string | undefined
-  if (contentType !== undefined && contentType !== defaultType(data)) headers['datacontenttype'] = contentType
-  const time = given['time'] === undefined ? Math.floor(env.wallMs()) : timeOf('time', given['time'])
+  const topic =
+    rest === undefined ? (options.topic ?? type) : ((rest.fields?.topic as string | undefined) ?? subject ?? type)
+  if (type !== topic) headers.type = type
+  if (subject !== undefined && subject !== topic) headers.subject = subject
+  const contentType = given.datacontenttype as string | undefined
+  if (contentType !== undefined && contentType !== defaultType(data)) headers.datacontenttype = contentType
+  const time = given.time === undefined ? Math.floor(env.wallMs()) : timeOf('time', given.time)
   readAttributes(given, rest !== undefined, fields, headers)
   const own = idFrom(`cloudevents ${source}`, id)
-  if (own !== id) headers['ceid'] = id
+  if (own !== id) headers.ceid = id
   const said = Object.fromEntries(Object.entries(rest?.fields ?? {}).map(([name, value]) => [name, value ?? undefined]))
   const all = { ...fields, id: own, topic, time, ...said, headers: { ...headers, ...rest?.headers }, data }
   return restoreMessage(all as MessageFields, env)
 }
 
-function putSource(event: Record<string, unknown>, fields: Record<string, unknown>, message: Message, source: string): void {
+function putSource(
+  event: Record<string, unknown>,
+  fields: Record<string, unknown>,
+  message: Message,
+  source: string,
+): void {
   const { from } = message
-  const foreignId = message.headers['ceid']
-  if (from === undefined) fields['from'] = null
-  else if (!isSource(from)) fields['from'] = from
-  event['source'] = from === undefined ? source : isSource(from) ? from : encodeURIComponent(from.toWellFormed())
-  if (foreignId !== undefined && isText(foreignId) && idFrom(`cloudevents ${event['source']}`, foreignId) === message.id) {
-    event['id'] = foreignId
+  const foreignId = message.headers.ceid
+  if (from === undefined) fields.from = null
+  else if (!isSource(from)) fields.from = from
+  event.source = from === undefined ? source : isSource(from) ? from : encodeURIComponent(from.toWellFormed())
+  if (foreignId !== undefined && isText(foreignId) && idFrom(`cloudevents ${event.source}`, foreignId) === message.id) {
+    event.id = foreignId
   }
 }
 
 function putName(event: Record<string, unknown>, fields: Record<string, unknown>, message: Message): void {
   const { topic } = message
   const { type, subject, dataschema } = message.headers
-  event['type'] = isText(type) ? type : topic
-  event['subject'] = isText(subject) ? subject : topic
-  if (event['subject'] !== topic) fields['topic'] = topic
-  if (dataschema !== undefined && isText(dataschema) && URL.canParse(dataschema)) event['dataschema'] = dataschema
+  event.type = isText(type) ? type : topic
+  event.subject = isText(subject) ? subject : topic
+  if (event.subject !== topic) fields.topic = topic
+  if (dataschema !== undefined && isText(dataschema) && URL.canParse(dataschema)) event.dataschema = dataschema
 }
 
 /** Puts the data in; true when it is tagged. */
 function putData(event: Record<string, unknown>, message: Message): boolean {
   const { data } = message
   if (data === undefined) return false
-  const wanted = message.headers['datacontenttype']
-  event['datacontenttype'] = wanted !== undefined && isText(wanted) && fitsType(wanted, data) ? wanted : defaultType(data)
+  const wanted = message.headers.datacontenttype
+  event.datacontenttype = wanted !== undefined && isText(wanted) && fitsType(wanted, data) ? wanted : defaultType(data)
   if (data instanceof Uint8Array) {
-    event['data_base64'] = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')
+    event.data_base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')
     return false
   }
   const plain = isPlainJson(data)
-  event['data'] = plain ? data : packData(data)
+  event.data = plain ? data : packData(data)
   return !plain
 }
 
@@ -178,24 +204,40 @@ function defaultType(data: unknown): string {
   return data instanceof Uint8Array ? BYTES_TYPE : JSON_TYPE
 }
 
+// RFC 9110, section 8.3.1, without comments and quoted parameters.
+const MEDIA_TYPE = /^[\w.+-]+\/[\w.+-]+(?:; ?[\w.+-]+=[\w.+-]+)*$/
+
 /** Whether an HTTP body of that type gives the same data back. */
 function fitsType(type: string, data: unknown): boolean {
+  if (!MEDIA_TYPE.test(type)) return false
   const isText = /^text\//i.test(type)
-  if (data instanceof Uint8Array) return !isText && !isJsonType(type) && /^[^/]+\/[^/]+$/.test(type)
+  if (data instanceof Uint8Array) return !isText && !isJsonType(type)
   return isJsonType(type) || (isText && typeof data === 'string' && data.isWellFormed())
 }
 
 /** True when reading the event finds the header without being told. */
-function impliedHeader(event: Record<string, unknown>, name: string, value: string, topic: unknown, data: unknown): boolean {
+function impliedHeader(
+  event: Record<string, unknown>,
+  name: string,
+  value: string,
+  topic: unknown,
+  data: unknown,
+): boolean {
   if (name === 'type' || name === 'subject') return event[name] === value && value !== topic
   if (name === 'datacontenttype') return event[name] === value && value !== defaultType(data)
-  if (name === 'ceid') return event['id'] === value
+  if (name === 'ceid') return event.id === value
   return name === 'dataschema' && event[name] === value
 }
 
-function readAttributes(given: Readonly<Record<string, unknown>>, ours: boolean, fields: Record<string, unknown>, headers: Record<string, string>): void {
+function readAttributes(
+  given: Readonly<Record<string, unknown>>,
+  ours: boolean,
+  fields: Record<string, unknown>,
+  headers: Record<string, string>,
+): void {
   for (const [name, value] of Object.entries(given)) {
-    if ((CORE.includes(name) && name !== 'dataschema') || name === REST || value === null || value === undefined) continue
+    if ((CORE.includes(name) && name !== 'dataschema') || name === REST || value === null || value === undefined)
+      continue
     if (name !== 'dataschema' && !/^[a-z0-9]+$/.test(name)) throw undecodable(name, 'is no name of an attribute')
     if (typeof value === 'object') throw undecodable(name, `is ${shown(value)}; allowed: a text, number or truth value`)
     const field = EXTENSIONS.find(([, extension]) => extension === name)?.[0]
@@ -206,9 +248,9 @@ function readAttributes(given: Readonly<Record<string, unknown>>, ours: boolean,
 }
 
 function dataOf(given: Readonly<Record<string, unknown>>, rest: Rest | undefined): unknown {
-  const base64 = given['data_base64']
-  if (base64 === undefined) return rest?.tagged === true ? unpackData(given['data']) : structuredClone(given['data'])
-  if (given['data'] !== undefined) throw undecodable('data_base64', 'stands beside "data"; allowed: one of them')
+  const base64 = given.data_base64
+  if (base64 === undefined) return rest?.tagged === true ? unpackData(given.data) : structuredClone(given.data)
+  if (given.data !== undefined) throw undecodable('data_base64', 'stands beside "data"; allowed: one of them')
   return unpackData({ $bytes: base64 })
 }
 
@@ -236,7 +278,8 @@ function isRecord(value: unknown): boolean {
 }
 
 function mustBeText(given: Readonly<Record<string, unknown>>, name: string): void {
-  if (typeof given[name] !== 'string' || given[name] === '') throw undecodable(name, `is ${shown(given[name])}; allowed: a non-empty text`)
+  if (typeof given[name] !== 'string' || given[name] === '')
+    throw undecodable(name, `is ${shown(given[name])}; allowed: a non-empty text`)
 }
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/

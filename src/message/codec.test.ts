@@ -15,15 +15,39 @@ const OTHER = '0190a000-0000-7000-8000-000000000002'
 const fields: MessageFields = { id: ID, topic: 'tasks.coding', data: { title: 'a' }, time: 1_767_225_600_000 }
 const make = (more: Partial<MessageFields> = {}): Message => restoreMessage({ ...fields, ...more }, env)
 const full = make({
-  priority: 'critical', from: 'pink', to: 'red', session: 's1', expiresAt: 1_767_225_660_000, correlationId: 'c', causationId: OTHER,
-  rootId: OTHER, hops: 3, replyTo: '_inbox.x', headers: { traceparent: '00-ab', label: 'ü€😀' },
+  priority: 'critical',
+  from: 'pink',
+  to: 'red',
+  session: 's1',
+  expiresAt: 1_767_225_660_000,
+  correlationId: 'c',
+  causationId: OTHER,
+  rootId: OTHER,
+  hops: 3,
+  replyTo: '_inbox.x',
+  headers: { traceparent: '00-ab', label: 'ü€😀' },
 })
 
-const text = fc.oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary-ascii' }), fc.constantFrom('$bytes', '$$a', '$', 'toString', '\ud800', ''))
-const name = fc.oneof(fc.string(), fc.constantFrom('$bytes', '$date', '$$', '$', 'toString', 'v', 'data')).filter((one) => !['__proto__', 'constructor', 'prototype'].includes(one))
+const text = fc.oneof(
+  fc.string({ unit: 'grapheme' }),
+  fc.string({ unit: 'binary-ascii' }),
+  fc.constantFrom('$bytes', '$$a', '$', 'toString', '\ud800', ''),
+)
+const name = fc
+  .oneof(fc.string(), fc.constantFrom('$bytes', '$date', '$$', '$', 'toString', 'v', 'data'))
+  .filter((one) => !['__proto__', 'constructor', 'prototype'].includes(one))
 const leaf: fc.Arbitrary<unknown> = fc.oneof(
-  fc.double(), fc.integer(), fc.maxSafeInteger(), fc.boolean(), fc.constant(null), text, fc.bigInt(),
-  fc.uint8Array({ maxLength: 20 }), fc.date({ noInvalidDate: false }), fc.float32Array({ maxLength: 4 }), fc.bigInt64Array({ maxLength: 3 }),
+  fc.double(),
+  fc.integer(),
+  fc.maxSafeInteger(),
+  fc.boolean(),
+  fc.constant(null),
+  text,
+  fc.bigInt(),
+  fc.uint8Array({ maxLength: 20 }),
+  fc.date({ noInvalidDate: false }),
+  fc.float32Array({ maxLength: 4 }),
+  fc.bigInt64Array({ maxLength: 3 }),
   fc.constantFrom(-0, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, 1e308),
 )
 const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
@@ -52,7 +76,11 @@ const messages = fc
     rootId: optional(fc.constant(OTHER)),
     hops: fc.nat(32),
     replyTo: optional(fc.constantFrom('_inbox.a', 'x')),
-    headers: fc.dictionary(name.filter((one) => one.isWellFormed()), word, { maxKeys: 3, noNullPrototype: true }),
+    headers: fc.dictionary(
+      name.filter((one) => one.isWellFormed()),
+      word,
+      { maxKeys: 3, noNullPrototype: true },
+    ),
   })
   .map((more) => make(more))
 
@@ -84,12 +112,28 @@ describe.each(codecs)('%s', (_name, makeCodec) => {
   })
 
   test('[C2] values keep their types: numbers stay numbers, bytes bytes, dates dates', () => {
-    const data = { n: 1, big: 2 ** 53 - 1, text: '1', bytes: Uint8Array.of(0, 255), when: new Date(5), yes: true, none: null, list: [1.5, '1.5'] }
+    const data = {
+      n: 1,
+      big: 2 ** 53 - 1,
+      text: '1',
+      bytes: Uint8Array.of(0, 255),
+      when: new Date(5),
+      yes: true,
+      none: null,
+      list: [1.5, '1.5'],
+    }
     expect(again(make({ data })).data).toStrictEqual(data)
   })
 
   test('data that looks like a tag stays what it is', () => {
-    for (const data of [{ $bytes: 'AAAA' }, { $date: 0 }, { $$x: { $undefined: true } }, { $: 1, b: 2 }, { $map: [] }, [{ $set: [] }]]) {
+    for (const data of [
+      { $bytes: 'AAAA' },
+      { $date: 0 },
+      { $$x: { $undefined: true } },
+      { $: 1, b: 2 },
+      { $map: [] },
+      [{ $set: [] }],
+    ]) {
       expect(again(make({ data: structuredClone(data) })).data).toStrictEqual(data)
     }
   })
@@ -99,7 +143,9 @@ describe.each(codecs)('%s', (_name, makeCodec) => {
   })
 
   test('a decoded message is deeply frozen, and data that cannot be frozen is noted', () => {
-    const { data, headers } = again(make({ data: { list: [{ a: 1 }] }, headers: { a: 'b' } })) as Message<{ list: { a: number }[] }>
+    const { data, headers } = again(make({ data: { list: [{ a: 1 }] }, headers: { a: 'b' } })) as Message<{
+      list: { a: number }[]
+    }>
     expect([data, data.list, data.list[0], headers].every((one) => Object.isFrozen(one))).toBe(true)
     expect(Envelope.isLoose(again(make({ data: { at: new Date(0) } })) as Envelope)).toBe(true)
     expect(Envelope.isLoose(again(make()) as Envelope)).toBe(false)
@@ -117,7 +163,11 @@ describe.each(codecs)('%s', (_name, makeCodec) => {
     await using bus = createBus()
     const seen: Message[] = []
     bus.subscribe('tasks.*', (message) => void seen.push(message))
-    await bus.publish('tasks.coding', { title: 'fix' }, { session: 's', priority: 'low', ttlMs: 1_000, headers: { a: 'b' }, until: 'handled' })
+    await bus.publish(
+      'tasks.coding',
+      { title: 'fix' },
+      { session: 's', priority: 'low', ttlMs: 1_000, headers: { a: 'b' }, until: 'handled' },
+    )
     expect(again(seen[0]!)).toStrictEqual(seen[0])
     expect(bus.respond(again(seen[0]!), 1)).toBe(false)
   })
@@ -138,13 +188,23 @@ describe.each(codecs)('%s', (_name, makeCodec) => {
       title = 'a'
     }
     const refused: [unknown, string][] = [
-      [{ a: [new Task()] }, 'data.a.0'], [{ run: () => 0 }, 'data.run'], [Symbol('s'), 'data'], [{ e: new Error('x') }, 'data.e'],
-      [new URL('http://a.b'), 'data'], [{ a: JSON.parse('{"__proto__":1}') }, 'data.a'], [{ constructor: 1 }, 'data'], [{ '\ud800': 1 }, 'data'],
+      [{ a: [new Task()] }, 'data.a.0'],
+      [{ run: () => 0 }, 'data.run'],
+      [Symbol('s'), 'data'],
+      [{ e: new Error('x') }, 'data.e'],
+      [new URL('http://a.b'), 'data'],
+      [{ a: JSON.parse('{"__proto__":1}') }, 'data.a'],
+      [{ constructor: 1 }, 'data'],
+      [{ '\ud800': 1 }, 'data'],
     ]
     for (const [data, field] of refused) {
-      expect(() => codec.encode({ ...make(), data } as Message)).toThrow(expect.objectContaining({ code: 'INVALID_PAYLOAD', details: { field } }))
+      expect(() => codec.encode({ ...make(), data } as Message)).toThrow(
+        expect.objectContaining({ code: 'INVALID_PAYLOAD', details: { field } }),
+      )
     }
-    expect(() => codec.encode({ ...make(), session: '\ud800' } as Message)).toThrow(expect.objectContaining({ code: 'INVALID_MESSAGE' }))
+    expect(() => codec.encode({ ...make(), session: '\ud800' } as Message)).toThrow(
+      expect.objectContaining({ code: 'INVALID_MESSAGE' }),
+    )
   })
 
   test('more bytes than allowed are refused, in both directions, and exactly as many are taken', () => {
@@ -158,7 +218,9 @@ describe.each(codecs)('%s', (_name, makeCodec) => {
 
   test('wrong options are refused', () => {
     for (const options of [{ maxBytes: 0 }, { maxBytes: 1.5 }, { env: 5 }, { depth: 3 }]) {
-      expect(() => makeCodec(options as unknown as CodecOptions)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+      expect(() => makeCodec(options as unknown as CodecOptions)).toThrow(
+        expect.objectContaining({ code: 'INVALID_OPTION' }),
+      )
     }
   })
 
@@ -194,13 +256,34 @@ describe.each(codecs)('%s', (_name, makeCodec) => {
 const good = toJson(full) as unknown as Record<string, unknown>
 
 test.each([
-  ['v', { v: 2 }], ['v', { v: undefined }], ['id', { id: 'msg-1' }], ['topic', { topic: 'a.*' }], ['topic', { topic: undefined }],
-  ['time', { time: -1 }], ['time', { time: '1' }], ['time', { time: 1e300 }], ['priority', { priority: 'urgent' }], ['from', { from: 5 }], ['from', { from: '' }],
-  ['session', { session: null }], ['expiresAt', { expiresAt: 1.5 }], ['causationId', { causationId: 'x' }], ['hops', { hops: -1 }],
-  ['replyTo', { replyTo: '>' }], ['headers', { headers: 'x' }], ['headers.a', { headers: { a: 1 } }], ['extra', { extra: 1 }],
-  ['data', { data: { $date: 1, b: 2 } }], ['data.a', { data: { a: { $nope: 1 } } }], ['data.a.0', { data: { a: [{ $bytes: 'not base64' }] } }],
-  ['data', { data: { $number: '5' } }], ['data', { data: { $typed: ['Float32Array', { $bytes: 'AAA=' }] } }], ['data', { data: { $map: [[1]] } }],
-  ['data', { data: { $undefined: false } }], ['data', { data: { $bigint: '1e5' } }], ['data.a.$b', { data: { a: { x: 1, $b: 1 } } }],
+  ['v', { v: 2 }],
+  ['v', { v: undefined }],
+  ['id', { id: 'msg-1' }],
+  ['topic', { topic: 'a.*' }],
+  ['topic', { topic: undefined }],
+  ['time', { time: -1 }],
+  ['time', { time: '1' }],
+  ['time', { time: 1e300 }],
+  ['priority', { priority: 'urgent' }],
+  ['from', { from: 5 }],
+  ['from', { from: '' }],
+  ['session', { session: null }],
+  ['expiresAt', { expiresAt: 1.5 }],
+  ['causationId', { causationId: 'x' }],
+  ['hops', { hops: -1 }],
+  ['replyTo', { replyTo: '>' }],
+  ['headers', { headers: 'x' }],
+  ['headers.a', { headers: { a: 1 } }],
+  ['extra', { extra: 1 }],
+  ['data', { data: { $date: 1, b: 2 } }],
+  ['data.a', { data: { a: { $nope: 1 } } }],
+  ['data.a.0', { data: { a: [{ $bytes: 'not base64' }] } }],
+  ['data', { data: { $number: '5' } }],
+  ['data', { data: { $typed: ['Float32Array', { $bytes: 'AAA=' }] } }],
+  ['data', { data: { $map: [[1]] } }],
+  ['data', { data: { $undefined: false } }],
+  ['data', { data: { $bigint: '1e5' } }],
+  ['data.a.$b', { data: { a: { x: 1, $b: 1 } } }],
 ])('reading refuses a wrong %s: %j', (field, change) => {
   expect(() => fromJson({ ...good, ...change }, env)).toThrow(expect.objectContaining({ code: 'DECODE_FAILED' }))
   try {
@@ -227,11 +310,15 @@ test.each([[null], [undefined], [5], ['text'], [[]]])('%j is no message', (value
 test('malformed JSON is refused with its position', () => {
   const bytes = new TextEncoder().encode(`{"v":1,"id":"${ID}",}`)
   expect(() => jsonCodec().decode(bytes)).toThrow(/malformed JSON: .*position \d+/)
-  expect(() => jsonCodec().decode(Uint8Array.of(0x22, 0xff, 0x22))).toThrow(expect.objectContaining({ code: 'DECODE_FAILED' }))
+  expect(() => jsonCodec().decode(Uint8Array.of(0x22, 0xff, 0x22))).toThrow(
+    expect.objectContaining({ code: 'DECODE_FAILED' }),
+  )
 })
 
 test('a million open brackets cost only themselves', () => {
-  const opened = new TextEncoder().encode(`{"v":1,"id":"${ID}","topic":"t","time":1,"data":${'['.repeat(900_000)}${']'.repeat(900_000)}}`)
+  const opened = new TextEncoder().encode(
+    `{"v":1,"id":"${ID}","topic":"t","time":1,"data":${'['.repeat(900_000)}${']'.repeat(900_000)}}`,
+  )
   expect(() => jsonCodec({ env }).decode(opened)).toThrow(expect.objectContaining({ code: 'DECODE_FAILED' }))
 })
 

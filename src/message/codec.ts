@@ -19,6 +19,7 @@ export interface Codec {
   decode(bytes: Uint8Array): Message
 }
 
+/** Limits and clocks of a codec. */
 export interface CodecOptions {
   /** Most bytes of one encoded message. Default 2 MiB: 1 MiB of data, in base64, with its envelope. */
   readonly maxBytes?: number
@@ -108,7 +109,7 @@ export function sizedCodec(name: string, contentType: string, options: CodecOpti
 /** The message as plain values in one of the two forms of data. */
 export function packMessage(message: Message, form: DataForm): JsonMessage {
   const packed: Record<string, unknown> = { v: CODEC_VERSION, id: message.id, topic: message.topic }
-  if (message.data !== undefined) packed['data'] = packData(message.data, form)
+  if (message.data !== undefined) packed.data = packData(message.data, form)
   for (const field of FIELDS) {
     const value = message[field]
     if (value === undefined || packed[field] !== undefined) continue
@@ -137,7 +138,9 @@ function packHeaders(headers: Readonly<Record<string, string>>): Record<string, 
 
 function mustBeWellFormed(field: string, text: string): void {
   if (text.isWellFormed()) return
-  throw new BusError('INVALID_MESSAGE', `"${field}" has lone surrogates, which UTF-8 cannot carry`, { details: { field } })
+  throw new BusError('INVALID_MESSAGE', `"${field}" has lone surrogates, which UTF-8 cannot carry`, {
+    details: { field },
+  })
 }
 
 function unpackMessage(packed: unknown, clocks: Clocks): Message {
@@ -145,12 +148,12 @@ function unpackMessage(packed: unknown, clocks: Clocks): Message {
     throw undecodable('message', `is ${shown(packed)}; allowed: an object`)
   }
   const fields = packed as Readonly<Record<string, unknown>>
-  if (fields['v'] !== CODEC_VERSION) {
-    throw undecodable('v', `is ${shown(fields['v'])}; this version reads ${CODEC_VERSION}`)
+  if (fields.v !== CODEC_VERSION) {
+    throw undecodable('v', `is ${shown(fields.v)}; this version reads ${CODEC_VERSION}`)
   }
   for (const name of Object.keys(fields)) {
     if (FORBIDDEN_NAMES.has(name)) throw undecodable(name, 'is a forbidden name')
     if (!KNOWN.has(name)) throw undecodable(name, 'is no field of a message')
   }
-  return restoreMessage({ ...(fields as unknown as MessageFields), data: unpackData(fields['data']) }, clocks)
+  return restoreMessage({ ...(fields as unknown as MessageFields), data: unpackData(fields.data) }, clocks)
 }

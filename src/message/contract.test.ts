@@ -19,8 +19,15 @@ test.each(schemas)('a contract of %s takes good data and names the path of a fau
   expect(contract.schema['~standard'].vendor).toBe(vendor)
   const good = { items: [{ name: 'a', count: 1 }] }
   expect(await validate(contract, good)).toEqual(good)
-  const bad = { items: [{ name: 'a', count: 1 }, { name: 'b', count: 'two' }] }
-  const thrown = await Promise.resolve().then(() => validate(contract, bad)).catch((error: unknown) => error)
+  const bad = {
+    items: [
+      { name: 'a', count: 1 },
+      { name: 'b', count: 'two' },
+    ],
+  }
+  const thrown = await Promise.resolve()
+    .then(() => validate(contract, bad))
+    .catch((error: unknown) => error)
   expect(thrown).toMatchObject({ code: 'SCHEMA_MISMATCH', details: { topic: 'tasks.coding', path: 'items.1.count' } })
   expect((thrown as Error).message).toContain('"tasks.coding" at items.1.count: ')
 })
@@ -45,23 +52,37 @@ test('the data is what the schema makes of it', () => {
 })
 
 test('an asynchronous schema gives a promise that rejects with the same error', async () => {
-  const contract = defineTopic('t', z.string().refine(async (text) => text === 'good'))
+  const contract = defineTopic(
+    't',
+    z.string().refine(async (text) => text === 'good'),
+  )
   const late = validate(contract, 'good')
   expect(late).toBeInstanceOf(Promise)
   expect(await late).toBe('good')
-  await expect(validate(contract, 'bad')).rejects.toMatchObject({ code: 'SCHEMA_MISMATCH', details: { path: '(root)' } })
+  await expect(validate(contract, 'bad')).rejects.toMatchObject({
+    code: 'SCHEMA_MISMATCH',
+    details: { path: '(root)' },
+  })
 })
 
 test('a path may be made of steps that are objects, as valibot and others do', () => {
   const schema: StandardSchema = {
-    '~standard': { version: 1, vendor: 'own', validate: () => ({ issues: [{ message: 'm', path: [{ key: 'a' }, 0, Symbol.for('s')] }] }) },
+    '~standard': {
+      version: 1,
+      vendor: 'own',
+      validate: () => ({ issues: [{ message: 'm', path: [{ key: 'a' }, 0, Symbol.for('s')] }] }),
+    },
   }
-  expect(() => validate(defineTopic('t', schema), 1)).toThrow(expect.objectContaining({ details: expect.objectContaining({ path: 'a.0.Symbol(s)' }) }))
+  expect(() => validate(defineTopic('t', schema), 1)).toThrow(
+    expect.objectContaining({ details: expect.objectContaining({ path: 'a.0.Symbol(s)' }) }),
+  )
 })
 
 test('what is no schema, and a wrong topic, are refused', () => {
   for (const wrong of [undefined, null, {}, { '~standard': {} }, () => true]) {
-    expect(() => defineTopic('t', wrong as unknown as StandardSchema)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+    expect(() => defineTopic('t', wrong as unknown as StandardSchema)).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION' }),
+    )
   }
   expect(() => defineTopic('a.*', z.any())).toThrow(expect.objectContaining({ code: 'INVALID_TOPIC' }))
 })

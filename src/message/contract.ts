@@ -11,10 +11,12 @@ export interface StandardSchema<Output = unknown> {
   }
 }
 
+/** What a schema says: the data, or what is wrong with it. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] }
 
+/** One fault of the data, with its place. */
 export interface SchemaIssue {
   readonly message: string
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
@@ -35,9 +37,13 @@ export function defineTopic<T>(topic: string, schema: StandardSchema<T>): TopicC
   parseTopic(topic)
   const standard = (schema as Partial<StandardSchema<T>> | undefined)?.['~standard']
   if (typeof standard?.validate !== 'function') {
-    throw new BusError('INVALID_OPTION', `defineTopic("${topic}"): the schema is no Standard Schema (zod, valibot, arktype …)`, {
-      details: { field: 'schema', allowed: 'an object with "~standard".validate' },
-    })
+    throw new BusError(
+      'INVALID_OPTION',
+      `defineTopic("${topic}"): the schema is no Standard Schema (zod, valibot, arktype …)`,
+      {
+        details: { field: 'schema', allowed: 'an object with "~standard".validate' },
+      },
+    )
   }
   return Object.freeze({ topic, schema })
 }

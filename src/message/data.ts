@@ -65,9 +65,11 @@ export function unpackData(packed: unknown): unknown {
 /** True when JSON text keeps the data as it is, so that no tag is needed. Never throws. */
 export function isPlainJson(data: unknown, depth: number = 0): boolean {
   if (typeof data === 'number') return Number.isFinite(data) && !Object.is(data, -0)
-  if (typeof data !== 'object' || data === null) return typeof data === 'string' || typeof data === 'boolean' || data === null
+  if (typeof data !== 'object' || data === null)
+    return typeof data === 'string' || typeof data === 'boolean' || data === null
   if (depth >= MAX_DEPTH) return false
-  if (Array.isArray(data)) return Object.keys(data).length === data.length && data.every((one) => isPlainJson(one, depth + 1))
+  if (Array.isArray(data))
+    return Object.keys(data).length === data.length && data.every((one) => isPlainJson(one, depth + 1))
   if (!isPlainObject(data)) return false
   return Object.entries(data).every(([name, value]) => !FORBIDDEN_NAMES.has(name) && isPlainJson(value, depth + 1))
 }
@@ -141,8 +143,10 @@ function kindOf(view: ArrayBufferView): Kind | undefined {
 }
 
 function nameOf(value: object): string {
-  const { constructor } = value as { constructor?: { name?: unknown } }
-  return typeof constructor?.name === 'string' && constructor.name !== '' ? `an instance of ${constructor.name}` : 'an object with a prototype'
+  const maker = (value as { constructor?: { name?: unknown } }).constructor
+  return typeof maker?.name === 'string' && maker.name !== ''
+    ? `an instance of ${maker.name}`
+    : 'an object with a prototype'
 }
 
 function packBytes(bytes: Uint8Array, form: DataForm): unknown {
@@ -166,7 +170,8 @@ function unpack(packed: unknown, depth: number, place: Place): unknown {
   const data: Record<string, unknown> = {}
   for (const name of names) {
     if (FORBIDDEN_NAMES.has(name)) throw undecodable([...place, name].join('.'), 'is a forbidden name')
-    if (name.startsWith('$') && !name.startsWith('$$')) throw undecodable([...place, name].join('.'), 'is a tag beside other names')
+    if (name.startsWith('$') && !name.startsWith('$$'))
+      throw undecodable([...place, name].join('.'), 'is a tag beside other names')
     const plain = name.startsWith('$') ? name.slice(1) : name
     place.push(plain)
     data[plain] = unpack(own[name], depth + 1, place)

@@ -43,7 +43,13 @@ export function mustBeClean(value: unknown, place: string, depth: number = 0): v
 }
 
 /** The text of the origin header: what must be changed in `written` to get `original` back; undefined for nothing. */
-export function originHeader(system: string, id: string, foreignId: string, original: Fields, written: Fields): string | undefined {
+export function originHeader(
+  system: string,
+  id: string,
+  foreignId: string,
+  original: Fields,
+  written: Fields,
+): string | undefined {
   const changes: Change[] = []
   compare(original, written, [], changes)
   if (changes.length === 0 && foreignId === id) return undefined
@@ -58,7 +64,12 @@ export function foreignIdOf(headers: Headers, system: string, id: string): strin
 }
 
 /** The fields with the differences that the message's origin header notes for this system and this message. */
-export function withOrigin(fields: Record<string, unknown>, headers: Headers, system: string, id: string): Record<string, unknown> {
+export function withOrigin(
+  fields: Record<string, unknown>,
+  headers: Headers,
+  system: string,
+  id: string,
+): Record<string, unknown> {
   const origin = originOf(headers)
   if (origin?.system !== system || origin.id !== id) return fields
   for (const change of origin.changes) apply(fields, change)
@@ -75,7 +86,8 @@ function compare(original: Fields, written: Fields, path: readonly string[], cha
   for (const [name, value] of Object.entries(original)) {
     const other = Object.hasOwn(written, name) ? written[name] : undefined
     if (isFields(value) && isFields(other)) compare(value, other, [...path, name], changes)
-    else if (!Object.hasOwn(written, name) || !isDeepStrictEqual(value, other)) changes.push([[...path, name], packData(value)])
+    else if (!Object.hasOwn(written, name) || !isDeepStrictEqual(value, other))
+      changes.push([[...path, name], packData(value)])
   }
   for (const name of Object.keys(written)) if (!Object.hasOwn(original, name)) changes.push([[...path, name]])
 }

@@ -6,6 +6,7 @@ export type Headers = Readonly<Record<string, string>>
 /** Most bytes of all names and values together. */
 export const MAX_HEADER_BYTES = 16_384
 
+/** The headers of a message without any; all such messages share them. */
 export const NO_HEADERS: Headers = Object.freeze(Object.create(null) as Record<string, string>)
 
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
@@ -14,7 +15,9 @@ const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
 export function freezeHeaders(given: Headers): Headers {
   if (given === NO_HEADERS) return given
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new BusError('INVALID_MESSAGE', '"headers" must be an object of texts', { details: { field: 'headers' } })
+    throw new BusError('INVALID_MESSAGE', '"headers" must be an object of texts', {
+      details: { field: 'headers', allowed: 'an object of texts' },
+    })
   }
   const headers = Object.create(null) as Record<string, string>
   let bytes = 0
@@ -38,5 +41,8 @@ export function freezeHeaders(given: Headers): Headers {
 }
 
 function bytesIn(headers: Headers): number {
-  return Object.entries(headers).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0)
+  return Object.entries(headers).reduce(
+    (sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value),
+    0,
+  )
 }

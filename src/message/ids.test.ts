@@ -83,6 +83,7 @@ test('extreme random numbers still give well-formed ids', () => {
 })
 
 test('only texts in the form of a UUID are ids', () => {
-  for (const wrong of ['', 'msg-1', '0'.repeat(36), `${new IdMaker(fakeEnv()).next(1)}\n`, 5, null, undefined, {}]) expect(isMessageId(wrong)).toBe(false)
+  for (const wrong of ['', 'msg-1', '0'.repeat(36), `${new IdMaker(fakeEnv()).next(1)}\n`, 5, null, undefined, {}])
+    expect(isMessageId(wrong)).toBe(false)
   expect(isMessageId('550E8400-E29B-41D4-A716-446655440000')).toBe(true)
 })

@@ -13,7 +13,10 @@ export function hexOf24(value: number): string {
 
 function hex(env: Env, digits: number): string {
   let text = ''
-  while (text.length < digits) text += Math.floor(env.random() * 0x1_0000).toString(16).padStart(4, '0')
+  while (text.length < digits)
+    text += Math.floor(env.random() * 0x1_0000)
+      .toString(16)
+      .padStart(4, '0')
   return text.slice(0, digits)
 }
 

@@ -17,7 +17,11 @@ test('a made message is frozen, dated and its own; its maker keeps no tie to the
 })
 
 test.each([
-  ['topic', 'a.*', {}], ['from', 't', { from: '' }], ['headers.a', 't', { headers: { a: 1 } }], ['priority', 't', { priority: 'urgent' }], ['expiresAt', 't', { ttlMs: Number.NaN }],
+  ['topic', 'a.*', {}],
+  ['from', 't', { from: '' }],
+  ['headers.a', 't', { headers: { a: 1 } }],
+  ['priority', 't', { priority: 'urgent' }],
+  ['expiresAt', 't', { ttlMs: Number.NaN }],
 ])('a wrong %s is refused with its name', (field, topic, options) => {
   expect(() => maker.make(topic, 1, options as object)).toThrow(
     expect.objectContaining({ code: 'INVALID_MESSAGE', details: expect.objectContaining({ field }) }),
@@ -27,11 +31,26 @@ test.each([
 
 test('[V16] an answer has level, correlation and headers of its request, goes to its sender and is caused by it', () => {
   const headers = { tenant: 'a' }
-  const request = maker.make('agent.red', 'q', { from: 'pink', to: 'red', priority: 'critical', session: 's', correlationId: 'c', headers })
+  const request = maker.make('agent.red', 'q', {
+    from: 'pink',
+    to: 'red',
+    priority: 'critical',
+    session: 's',
+    correlationId: 'c',
+    headers,
+  })
   const reply = createReply(request, { ok: true }, 'red', maker)
   expect(reply).toMatchObject({
-    topic: 'agent.pink', to: 'pink', from: 'red', priority: 'critical', session: 's', correlationId: 'c', causationId: request.id,
-    rootId: request.rootId, hops: 1, data: { ok: true },
+    topic: 'agent.pink',
+    to: 'pink',
+    from: 'red',
+    priority: 'critical',
+    session: 's',
+    correlationId: 'c',
+    causationId: request.id,
+    rootId: request.rootId,
+    hops: 1,
+    data: { ok: true },
   })
   expect({ ...reply.headers }).toEqual(headers)
   expect(reply.headers).not.toBe(request.headers)
@@ -41,7 +60,12 @@ test('[V16] an answer has level, correlation and headers of its request, goes to
 
 test('an answer goes to the reply topic where there is one; correlation begins with the request', () => {
   const request = maker.make('t', 'q', { replyTo: '_inbox.1', from: 'pink' })
-  expect(createReply(request, 1)).toMatchObject({ topic: '_inbox.1', to: 'pink', from: undefined, correlationId: request.id })
+  expect(createReply(request, 1)).toMatchObject({
+    topic: '_inbox.1',
+    to: 'pink',
+    from: undefined,
+    correlationId: request.id,
+  })
 })
 
 test('[V17] along a chain of answers the correlation stays the same, and headers are copies', () => {
@@ -54,7 +78,9 @@ test('[V17] along a chain of answers the correlation stays the same, and headers
 })
 
 test('a request that nobody could get an answer of is refused', () => {
-  expect(() => createReply(maker.make('t', 1), 2)).toThrow(expect.objectContaining({ code: 'INVALID_MESSAGE', details: expect.objectContaining({ field: 'replyTo' }) }))
+  expect(() => createReply(maker.make('t', 1), 2)).toThrow(
+    expect.objectContaining({ code: 'INVALID_MESSAGE', details: expect.objectContaining({ field: 'replyTo' }) }),
+  )
 })
 
 test('a time to live counts on the monotonic clock', () => {

@@ -61,12 +61,22 @@ export function createReply<T>(
 ): Message<T> {
   const topic = request.replyTo ?? (request.from === undefined ? undefined : agentTopic(request.from))
   if (topic === undefined) {
-    throw new BusError('INVALID_MESSAGE', `"${request.topic}" has neither "replyTo" nor "from": nobody can be answered`, {
-      details: { field: 'replyTo', id: request.id },
-    })
+    throw new BusError(
+      'INVALID_MESSAGE',
+      `"${request.topic}" has neither "replyTo" nor "from": nobody can be answered`,
+      {
+        details: { field: 'replyTo', id: request.id },
+      },
+    )
   }
   const { priority, session } = request
-  const reply = maker.make(topic, data, { from, to: request.from, session, priority, headers: { ...request.headers, ...headers } })
+  const reply = maker.make(topic, data, {
+    from,
+    to: request.from,
+    session,
+    priority,
+    headers: { ...request.headers, ...headers },
+  })
   if (reply instanceof Envelope) Envelope.setCause(reply, causeOf(request))
   return reply
 }

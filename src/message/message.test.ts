@@ -3,7 +3,8 @@ import type { MessageId } from './ids.ts'
 import { Envelope, pathOf } from './message.ts'
 
 const id = (digit: number): MessageId => `0190a000-0000-7000-8000-00000000000${digit}` as MessageId
-const make = (digit: number, topic = `t.${digit}`): Envelope => new Envelope(id(digit), topic, { digit }, 'normal', 1_000, 50.5)
+const make = (digit: number, topic = `t.${digit}`): Envelope =>
+  new Envelope(id(digit), topic, { digit }, 'normal', 1_000, 50.5)
 const causeOf = (message: Envelope): Parameters<typeof Envelope.setCause>[1] => ({
   id: message.id,
   topic: message.topic,
@@ -27,7 +28,23 @@ test('what the bus notes beside a message neither shows nor travels', () => {
   Envelope.setCause(message, causeOf(make(2)))
   expect(JSON.stringify(message)).not.toContain('secret')
   expect(Object.keys(message).sort()).toEqual(
-    ['causationId', 'correlationId', 'data', 'expiresAt', 'from', 'headers', 'hops', 'id', 'priority', 'replyTo', 'rootId', 'session', 'time', 'to', 'topic'].sort(),
+    [
+      'causationId',
+      'correlationId',
+      'data',
+      'expiresAt',
+      'from',
+      'headers',
+      'hops',
+      'id',
+      'priority',
+      'replyTo',
+      'rootId',
+      'session',
+      'time',
+      'to',
+      'topic',
+    ].sort(),
   )
 })
 

@@ -163,7 +163,14 @@ export class Envelope<T = unknown> implements Message<T> {
 
   /** The same message with a copy of its data, for one recipient. */
   static ownCopy(message: Envelope): Envelope {
-    const copy = new Envelope(message.id, message.topic, copyData(message.data), message.priority, message.time, message.#publishedMs)
+    const copy = new Envelope(
+      message.id,
+      message.topic,
+      copyData(message.data),
+      message.priority,
+      message.time,
+      message.#publishedMs,
+    )
     copy.from = message.from
     copy.to = message.to
     copy.session = message.session

@@ -39,7 +39,9 @@ export function scanMsgpack(bytes: Uint8Array, maxNesting: number): void {
 }
 
 function fault(position: number, text: string): never {
-  throw new BusError('DECODE_FAILED', `malformed MessagePack at byte ${position}: ${text}`, { details: { field: 'bytes', position } })
+  throw new BusError('DECODE_FAILED', `malformed MessagePack at byte ${position}: ${text}`, {
+    details: { field: 'bytes', position },
+  })
 }
 
 function plain(skip: number): Head {
@@ -55,7 +57,19 @@ function lengthAt(view: DataView, at: number, size: number): number {
 
 // https://github.com/msgpack/msgpack/blob/master/spec.md, "Formats"
 const FIXED: Readonly<Record<number, number>> = {
-  192: 0, 194: 0, 195: 0, 202: 4, 203: 8, 204: 1, 205: 2, 206: 4, 207: 8, 208: 1, 209: 2, 210: 4, 211: 8,
+  192: 0,
+  194: 0,
+  195: 0,
+  202: 4,
+  203: 8,
+  204: 1,
+  205: 2,
+  206: 4,
+  207: 8,
+  208: 1,
+  209: 2,
+  210: 4,
+  211: 8,
 }
 const SIZED: Readonly<Record<number, number>> = { 196: 1, 197: 2, 198: 4, 217: 1, 218: 2, 219: 4 }
 const LISTS: Readonly<Record<number, readonly [size: number, values: number]>> = {

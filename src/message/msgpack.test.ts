@@ -9,7 +9,10 @@ import { restoreMessage } from './restore.ts'
 
 const env = fakeEnv()
 const codec = msgpackCodec({ env })
-const message = restoreMessage({ id: '0190a000-0000-7000-8000-000000000001', topic: 't', data: new Uint8Array(3_000), time: 5 }, env)
+const message = restoreMessage(
+  { id: '0190a000-0000-7000-8000-000000000001', topic: 't', data: new Uint8Array(3_000), time: 5 },
+  env,
+)
 
 test('bytes travel without base64', () => {
   expect(codec.encode(message).length).toBeLessThan(3_200)
@@ -43,7 +46,9 @@ test.each([
   ['a type that is never used', [0xc1], 0],
   ['an extension', [0xd4, 1, 1], 0],
 ])('%s is refused with its position', (_name, bytes, position) => {
-  expect(() => codec.decode(Uint8Array.from(bytes))).toThrow(expect.objectContaining({ code: 'DECODE_FAILED', details: { field: 'bytes', position } }))
+  expect(() => codec.decode(Uint8Array.from(bytes))).toThrow(
+    expect.objectContaining({ code: 'DECODE_FAILED', details: { field: 'bytes', position } }),
+  )
 })
 
 test('nested claims are added up, so that 100 KB never ask for gigabytes', () => {
@@ -55,7 +60,9 @@ test('nested claims are added up, so that 100 KB never ask for gigabytes', () =>
 })
 
 test('more levels than a message can have are refused', () => {
-  expect(() => codec.decode(new Uint8Array(1_000).fill(0x91))).toThrow(expect.objectContaining({ code: 'DECODE_FAILED' }))
+  expect(() => codec.decode(new Uint8Array(1_000).fill(0x91))).toThrow(
+    expect.objectContaining({ code: 'DECODE_FAILED' }),
+  )
 })
 
 test('a view into a larger buffer is read as such, and nothing of it is kept', () => {

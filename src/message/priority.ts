@@ -7,6 +7,7 @@ export type Priority = (typeof PRIORITIES)[number]
 /** Lane numbers by level: 0 is served first. */
 export const LANE_OF: Readonly<Record<Priority, number>> = { critical: 0, high: 1, normal: 2, low: 3, background: 4 }
 
+/** How many lanes there are. */
 export const LANE_COUNT = PRIORITIES.length
 
 /** The lane of a level; that of normal for anything else. */

@@ -1,4 +1,4 @@
-import { aText, anObject, oneOf, type Rule, shown, whole } from '../kit/check.ts'
+import { anObject, aText, oneOf, type Rule, shown, whole } from '../kit/check.ts'
 import type { Env } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import { undecodable } from './data.ts'
@@ -78,7 +78,14 @@ export function restoreMessage(fields: MessageFields, clocks: Clocks): Message {
   checked('data', () => freezeData(fields.data))
   const { loose } = frozen
   const nowMs = clocks.monotonicMs()
-  const message = new Envelope(fields.id as MessageId, topic, fields.data, fields.priority ?? 'normal', fields.time, nowMs)
+  const message = new Envelope(
+    fields.id as MessageId,
+    topic,
+    fields.data,
+    fields.priority ?? 'normal',
+    fields.time,
+    nowMs,
+  )
   if (loose) Envelope.setLoose(message)
   message.from = fields.from
   message.to = fields.to
@@ -102,6 +109,6 @@ function checked<T>(field: string, run: () => T): T {
     return run()
   } catch (error) {
     if (!(error instanceof BusError)) throw error
-    throw undecodable(typeof error.details['field'] === 'string' ? error.details['field'] : field, error.message, error)
+    throw undecodable(typeof error.details.field === 'string' ? error.details.field : field, error.message, error)
   }
 }

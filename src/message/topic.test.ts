@@ -1,7 +1,15 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { isBusError } from '../kit/errors.ts'
-import { isWildcard, MAX_TOPIC_LENGTH, MAX_TOPIC_TOKENS, matchesTokens, matchesTopic, parsePattern, parseTopic } from './topic.ts'
+import {
+  isWildcard,
+  MAX_TOPIC_LENGTH,
+  MAX_TOPIC_TOKENS,
+  matchesTokens,
+  matchesTopic,
+  parsePattern,
+  parseTopic,
+} from './topic.ts'
 
 const token = fc.constantFrom('a', 'b', 'c', 'a*', '*b', '>>', 'x>y', '**', 'é', 'toString', '__proto__')
 const topics = fc.array(token, { minLength: 1, maxLength: 5 })
@@ -74,12 +82,19 @@ test.each([
 test('in a pattern only a last > is a wildcard', () => {
   expect(parsePattern('*.a.>')).toEqual(['*', 'a', '>'])
   expect(fault(() => parsePattern('a.>.b'))).toMatchObject({ details: { token: '>', index: 1 } })
-  expect([isWildcard(['a', '*']), isWildcard(['>']), isWildcard(['a', 'b*']), isWildcard(['a'])]).toEqual([true, true, false, false])
+  expect([isWildcard(['a', '*']), isWildcard(['>']), isWildcard(['a', 'b*']), isWildcard(['a'])]).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ])
 })
 
 test('the limits hold to the character and the token', () => {
   expect(parseTopic('x'.repeat(MAX_TOPIC_LENGTH))).toHaveLength(1)
-  expect(fault(() => parseTopic('x'.repeat(MAX_TOPIC_LENGTH + 1))).details).toMatchObject({ length: MAX_TOPIC_LENGTH + 1 })
+  expect(fault(() => parseTopic('x'.repeat(MAX_TOPIC_LENGTH + 1))).details).toMatchObject({
+    length: MAX_TOPIC_LENGTH + 1,
+  })
   const tokens = Array.from({ length: MAX_TOPIC_TOKENS }, () => 'a')
   expect(parseTopic(tokens.join('.'))).toEqual(tokens)
   expect(fault(() => parseTopic([...tokens, 'a'].join('.'))).details).toMatchObject({ tokens: MAX_TOPIC_TOKENS + 1 })

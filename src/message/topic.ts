@@ -16,11 +16,15 @@ function tokensOf(kind: 'topic' | 'pattern', text: unknown): readonly string[] {
   if (typeof text !== 'string') refuse(kind, String(typeof text), 'it must be a text', {})
   if (text === '') refuse(kind, text, 'it is empty', {})
   if (text.length > MAX_TOPIC_LENGTH) {
-    refuse(kind, text, `it has ${text.length} characters; at most ${MAX_TOPIC_LENGTH} are allowed`, { length: text.length })
+    refuse(kind, text, `it has ${text.length} characters; at most ${MAX_TOPIC_LENGTH} are allowed`, {
+      length: text.length,
+    })
   }
   const tokens = text.split('.')
   if (tokens.length > MAX_TOPIC_TOKENS) {
-    refuse(kind, text, `it has ${tokens.length} tokens; at most ${MAX_TOPIC_TOKENS} are allowed`, { tokens: tokens.length })
+    refuse(kind, text, `it has ${tokens.length} tokens; at most ${MAX_TOPIC_TOKENS} are allowed`, {
+      tokens: tokens.length,
+    })
   }
   for (const [index, token] of tokens.entries()) {
     const place = `token ${index + 1}`
@@ -41,7 +45,10 @@ export function parseTopic(text: string): readonly string[] {
   const tokens = tokensOf('topic', text)
   for (const [index, token] of tokens.entries()) {
     if (token === '*' || token === '>') {
-      refuse('topic', text, `token ${index + 1} "${token}" is a wildcard; a message needs one exact topic`, { token, index })
+      refuse('topic', text, `token ${index + 1} "${token}" is a wildcard; a message needs one exact topic`, {
+        token,
+        index,
+      })
     }
   }
   return tokens

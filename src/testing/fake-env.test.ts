@@ -4,7 +4,8 @@ import { fakeEnv } from './fake-env.ts'
 test('timers run in the order of their times, equal ones in the order of arming, each at its time', async () => {
   const env = fakeEnv()
   const seen: string[] = []
-  const arm = (name: string, delayMs: number): void => void env.after(delayMs, () => seen.push(`${name}@${env.monotonicMs()}`))
+  const arm = (name: string, delayMs: number): void =>
+    void env.after(delayMs, () => seen.push(`${name}@${env.monotonicMs()}`))
   arm('c', 30)
   arm('a', 10)
   arm('b1', 20)

@@ -15,6 +15,7 @@ export interface FakeEnv extends Env {
   readonly timers: number
 }
 
+/** Where a simulated environment starts. */
 export interface FakeEnvOptions {
   /** Wall-clock milliseconds at the start. Default 2026-01-01T00:00:00Z. */
   readonly wallMs?: number

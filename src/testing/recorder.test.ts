@@ -36,7 +36,11 @@ test('next that waits in vain says what came instead, and loses nothing', async 
   await one.env.settle()
   expect(settled).toBe(false)
   await one.env.advance(1)
-  expect(await waiting).toMatchObject({ code: 'RECEIVE_TIMEOUT', message: '1 of 3 messages came in 500 ms: a', details: { count: 3, came: 1 } })
+  expect(await waiting).toMatchObject({
+    code: 'RECEIVE_TIMEOUT',
+    message: '1 of 3 messages came in 500 ms: a',
+    details: { count: 3, came: 1 },
+  })
   expect(topicsOf(await all.next())).toEqual(['a'])
   expect(one.env.timers).toBe(0)
 })
@@ -86,7 +90,9 @@ test('its end refuses who waits, and takes the subscription away', async () => {
 test('wrong options and wishes are refused', async () => {
   await using one = testBus()
   expect(() => recorder(one.bus, 'a..b')).toThrow(expect.objectContaining({ code: 'INVALID_TOPIC' }))
-  expect(() => recorder(one.bus, '>', { nmae: 'x' } as object)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+  expect(() => recorder(one.bus, '>', { nmae: 'x' } as object)).toThrow(
+    expect.objectContaining({ code: 'INVALID_OPTION' }),
+  )
   using all = recorder(one.bus, '>')
   await expect(all.next(0)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
   await expect(all.next(1, { timeoutMs: -1 })).rejects.toMatchObject({ code: 'INVALID_OPTION' })

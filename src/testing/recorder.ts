@@ -5,6 +5,7 @@ import { type Env, systemEnv } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import type { Message } from '../message/message.ts'
 
+/** What is recorded, and what limits the waiting. */
 export interface RecorderOptions {
   /** Default `recorder`. */
   readonly name?: string
@@ -35,7 +36,10 @@ interface Waiter<T> {
 
 /** Records what is published on the pattern, as an onlooker: it answers nothing. Throws INVALID_TOPIC or INVALID_OPTION. */
 export function recorder<T = unknown>(bus: Bus, pattern: PatternOf<T>, options: RecorderOptions = {}): Recorder<T> {
-  const anEnv = { allowed: 'an object with "after"', ok: (value: unknown) => typeof (value as Env | null)?.after === 'function' }
+  const anEnv = {
+    allowed: 'an object with "after"',
+    ok: (value: unknown) => typeof (value as Env | null)?.after === 'function',
+  }
   checkOptions('recorder', options, { name: aText, session: aText, env: anEnv })
   const { name = 'recorder', env = systemEnv() } = options
   const messages: Message<T>[] = []
@@ -70,9 +74,13 @@ export function recorder<T = unknown>(bus: Bus, pattern: PatternOf<T>, options: 
         waiters.splice(waiters.indexOf(waiter), 1)
         const topics = messages.slice(given).map((message) => message.topic)
         reject(
-          new BusError('RECEIVE_TIMEOUT', `${topics.length} of ${count} messages came in ${timeoutMs} ms: ${topics.join(', ') || 'none'}`, {
-            details: { name, count, came: topics.length },
-          }),
+          new BusError(
+            'RECEIVE_TIMEOUT',
+            `${topics.length} of ${count} messages came in ${timeoutMs} ms: ${topics.join(', ') || 'none'}`,
+            {
+              details: { name, count, came: topics.length },
+            },
+          ),
         )
         // A smaller wish behind this one may be met now.
         serve()

@@ -2,6 +2,7 @@ import { type Bus, createBus } from '../bus/bus.ts'
 import type { BusOptions } from '../bus/options.ts'
 import { type FakeEnv, type FakeEnvOptions, fakeEnv } from './fake-env.ts'
 
+/** Options of the bus, and where its simulated clock starts. */
 export interface TestBusOptions extends Omit<BusOptions, 'env'>, FakeEnvOptions {}
 
 /** A bus on a simulated clock. Disposal closes the bus, moving its clock over the time limit of the drain if need be. */

@@ -104,10 +104,14 @@ export function memoryWire(hub: MemoryHub, options: WireOptions = {}): Wire {
       mustBeOpen()
       const tokens = parseTopic(topic)
       if (!(frame instanceof Uint8Array)) {
-        throw new BusError('INVALID_PAYLOAD', `a frame is ${shown(frame)}; allowed: a Uint8Array`, { details: { field: 'frame', topic } })
+        throw new BusError('INVALID_PAYLOAD', `a frame is ${shown(frame)}; allowed: a Uint8Array`, {
+          details: { field: 'frame', topic },
+        })
       }
       if (waiting >= limit) {
-        throw new BusError('QUEUE_FULL', `${limit} frames of the memory wire wait to be handed over`, { details: { topic, limit } })
+        throw new BusError('QUEUE_FULL', `${limit} frames of the memory wire wait to be handed over`, {
+          details: { topic, limit },
+        })
       }
       waiting++
       hub.send({ topic, tokens, frame: Uint8Array.from(frame), owner, landed } satisfies Flight)

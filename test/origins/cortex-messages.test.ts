@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createBus, type Message, PRIORITIES, type Priority, priorityFrom } from '../../src/index.ts'
 import { fakeEnv } from '../../src/testing/index.ts'
-import { gate, numbers, until } from './support/cortex-veritas.ts'
+import { gate, numbers, still, until } from './support/cortex-veritas.ts'
 
 const TASK_TYPES = ['coding', 'code_task', 'review', 'deploy', 'monitor', 'heartbeat', 'message', 'query']
 
@@ -45,7 +45,7 @@ const LEVELS: readonly (readonly [unknown, Priority])[] = [
 ]
 
 test('[C4] names and numbers of the five levels order the delivery, and an unknown one counts as normal', async () => {
-  await using bus = createBus({ env: fakeEnv() })
+  await using bus = still({ env: fakeEnv() })
   const busy = gate()
   const order: Priority[] = []
   bus.subscribe('events.>', async (message) => {
@@ -63,7 +63,7 @@ test('[C4] names and numbers of the five levels order the delivery, and an unkno
 })
 
 test('[C5] behind 2 000 waiting low messages, 5 critical ones are the next that are handed out', async () => {
-  await using bus = createBus({ env: fakeEnv() })
+  await using bus = still({ env: fakeEnv() })
   const order: Priority[] = []
   const started: (() => void)[] = []
   bus.register('pink', {
@@ -88,7 +88,7 @@ test('[C5] behind 2 000 waiting low messages, 5 critical ones are the next that 
 })
 
 test('[C5] low and background messages are passed by at most 100 higher ones in a row', async () => {
-  await using bus = createBus({ env: fakeEnv() })
+  await using bus = still({ env: fakeEnv() })
   const busy = gate()
   const order: Priority[] = []
   bus.subscribe('work', (message) => {
@@ -158,7 +158,7 @@ const COUNTS = { critical: 1, high: 2, normal: 3, low: 4, background: 5 } as con
 
 test('[C7] a subscription counts what it handled by level, and when it was last', async () => {
   const env = fakeEnv()
-  await using bus = createBus({ env })
+  await using bus = still({ env })
   const watcher = bus.subscribe('events', () => undefined)
   expect(watcher.stats().lastHandled).toBeUndefined()
   for (const level of PRIORITIES) {
@@ -173,7 +173,7 @@ test('[C7] a subscription counts what it handled by level, and when it was last'
 
 test('[C7] the figures of each agent tell its handled messages by level and when it handled the last one', async () => {
   const env = fakeEnv()
-  await using bus = createBus({ env })
+  await using bus = still({ env })
   bus.register('pink', { handler: async () => undefined })
   bus.register('red', { handler: async () => undefined })
   for (const level of PRIORITIES) {
@@ -192,7 +192,7 @@ test('[C7] the figures of each agent tell its handled messages by level and when
 
 test('[CN20] latency runs from publish to handler, not from arrival to arrival', async () => {
   const env = fakeEnv()
-  await using bus = createBus({ env })
+  await using bus = still({ env })
   const busy = gate()
   bus.subscribe('work', (message) => (message.data === 'slow' ? busy.closed : undefined))
   await bus.publish('work', 1)
@@ -211,7 +211,7 @@ test('[CN20] latency runs from publish to handler, not from arrival to arrival',
 })
 
 test('[CN20] figures of no event and of one event are finite numbers', async () => {
-  await using bus = createBus({ env: fakeEnv() })
+  await using bus = still({ env: fakeEnv() })
   bus.subscribe('work', () => undefined)
   const finite = (value: unknown, path: string): void => {
     if (typeof value === 'object' && value !== null) {

@@ -41,7 +41,7 @@ function findTask(object: Foreign, nowMs: number): Found {
   const type = textIn(object, 'type')
   const to = optionalText(object, 'to')
   const time = timeIn(object, 'created') ?? timeIn(object, 'created_at') ?? nowMs
-  const ttl = object['ttl'] ?? TASK_TTL_S
+  const ttl = object.ttl ?? TASK_TTL_S
   if (typeof ttl !== 'number' || !(ttl > 0)) throw undecodable('ttl', 'must be seconds above 0')
   const deadline = timeIn(object, 'deadline') ?? Number.MAX_SAFE_INTEGER
   const expiresAt = Math.max(0, Math.min(Math.ceil(time + ttl * 1_000), deadline))
@@ -53,7 +53,7 @@ function findTask(object: Foreign, nowMs: number): Found {
     from: optionalText(object, 'from'),
     to,
     data: { ...(task === undefined ? {} : { task }), ...(payload === undefined ? {} : { payload }) },
-    priority: priorityFrom(object['priority']),
+    priority: priorityFrom(object.priority),
     time,
     expiresAt,
     headers: { type },
@@ -62,13 +62,16 @@ function findTask(object: Foreign, nowMs: number): Found {
 
 function taskFields(message: Message, idOf: (id: string) => string): Record<string, unknown> {
   const { data, expiresAt, time, topic } = message
-  const isTask = typeof data === 'object' && data !== null && Object.keys(data).every((name) => name === 'task' || name === 'payload')
+  const isTask =
+    typeof data === 'object' &&
+    data !== null &&
+    Object.keys(data).every((name) => name === 'task' || name === 'payload')
   return {
     id: idOf(message.id),
     from: message.from ?? '',
     to: message.to ?? '',
     priority: LANE_OF[message.priority],
-    type: message.headers['type'] ?? topic.replace(/^tasks\./, ''),
+    type: message.headers.type ?? topic.replace(/^tasks\./, ''),
     ...(isTask ? (plainOf(data) as object) : { payload: plainOf(data) }),
     created: time / 1_000,
     ...(expiresAt === undefined ? {} : { ttl: (expiresAt - time) / 1_000 }),
@@ -96,7 +99,7 @@ function findEvent(object: Foreign, nowMs: number): Found {
     foreignId: undefined,
     topic,
     from: optionalText(object, 'source'),
-    data: object['payload'],
+    data: object.payload,
     priority: eventPriority(topic),
     time: timeIn(object, 'timestamp') ?? nowMs,
     headers: textsOf(optionalObject(object, 'metadata')),

@@ -127,7 +127,9 @@ export function timeIn(object: Foreign, field: string, place: string = field): n
 
 /** The texts of an object of labels; others stay in the origin. */
 export function textsOf(object: Foreign | undefined): Record<string, string> {
-  const texts = Object.entries(object ?? {}).filter(([name, value]) => typeof value === 'string' && name !== ORIGIN_HEADER)
+  const texts = Object.entries(object ?? {}).filter(
+    ([name, value]) => typeof value === 'string' && name !== ORIGIN_HEADER,
+  )
   return Object.fromEntries(texts) as Record<string, string>
 }
 

@@ -19,18 +19,31 @@ export interface VeritasBuilder {
   /** To every agent, high level. */
   broadcast<T extends object>(from: string, payload: T, options?: BuildOptions): Message<T>
   /** Context for one agent; the data is `{context_type, context_data}`. */
-  contextShare<T>(from: string, to: string, data: T, type?: string, options?: BuildOptions): Message<{ context_type: string; context_data: T }>
+  contextShare<T>(
+    from: string,
+    to: string,
+    data: T,
+    type?: string,
+    options?: BuildOptions,
+  ): Message<{ context_type: string; context_data: T }>
 }
 
 /** Makes a builder. */
 export function veritasBuilder(maker: MessageMaker = messageMaker()): VeritasBuilder {
-  const build = <T>(type: VeritasType, topic: string, data: T, fixed: MakeOptions, options: BuildOptions = {}): Message<T> =>
+  const build = <T>(
+    type: VeritasType,
+    topic: string,
+    data: T,
+    fixed: MakeOptions,
+    options: BuildOptions = {},
+  ): Message<T> =>
     maker.make(topic, data, { ttlMs: TTL_MS, ...fixed, ...options, headers: { ...options.headers, type } })
   return {
     request: (from, to, payload, options) => build('request', agentTopic(to), payload, { from, to }, options),
     response: (request, from, payload) => createReply(request, payload, from, maker, { type: 'response' }),
     event: (from, topic, data, options) => build('event', topic, { topic, data }, { from }, options),
-    broadcast: (from, payload, options) => build('broadcast', BROADCAST_TOPIC, payload, { from, priority: 'high' }, options),
+    broadcast: (from, payload, options) =>
+      build('broadcast', BROADCAST_TOPIC, payload, { from, priority: 'high' }, options),
     contextShare(from, to, context_data, context_type = 'rag_context', options) {
       return build('context_share', agentTopic(to), { context_type, context_data }, { from, to }, options)
     },

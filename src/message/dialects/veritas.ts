@@ -2,9 +2,9 @@ import { shown } from '../../kit/check.ts'
 import { agentTopic, BROADCAST_TOPIC } from '../address.ts'
 import { undecodable } from '../data.ts'
 import { idFrom, withoutOrigin } from '../foreign.ts'
-import { parseTopic } from '../topic.ts'
 import type { Message } from '../message.ts'
 import { type Priority, priorityFrom } from '../priority.ts'
+import { parseTopic } from '../topic.ts'
 import {
   type Dialect,
   type DialectOptions,
@@ -14,17 +14,27 @@ import {
   optionalObject,
   optionalText,
   plainOf,
-  textsOf,
   textIn,
+  textsOf,
   timeIn,
 } from './dialect.ts'
 
 /** What a message of Veritas can be. */
-export const VERITAS_TYPES = ['request', 'response', 'event', 'broadcast', 'context_share', 'status_update', 'error'] as const
+export const VERITAS_TYPES = [
+  'request',
+  'response',
+  'event',
+  'broadcast',
+  'context_share',
+  'status_update',
+  'error',
+] as const
+/** One of {@link VERITAS_TYPES}. */
 export type VeritasType = (typeof VERITAS_TYPES)[number]
 
 /** States of an agent of Veritas. */
 export const VERITAS_STATUSES = ['idle', 'busy', 'error', 'offline', 'initializing'] as const
+/** One of {@link VERITAS_STATUSES}. */
 export type VeritasStatus = (typeof VERITAS_STATUSES)[number]
 
 /** The recipient that means every agent: an empty list is refused. */
@@ -78,24 +88,26 @@ export function veritasDialect(options: DialectOptions = {}): Dialect {
 
 function find(object: Foreign, nowMs: number): Found {
   const type = textIn(object, 'message_type').toLowerCase()
-  if (!(VERITAS_TYPES as readonly string[]).includes(type)) throw undecodable('message_type', `is "${type}"; allowed: ${VERITAS_TYPES.join(', ')}`)
+  if (!(VERITAS_TYPES as readonly string[]).includes(type))
+    throw undecodable('message_type', `is "${type}"; allowed: ${VERITAS_TYPES.join(', ')}`)
   const payload = optionalObject(object, 'payload')
-  if (payload === undefined) throw undecodable('payload', `is ${shown(object['payload'])}; allowed: an object`)
+  if (payload === undefined) throw undecodable('payload', `is ${shown(object.payload)}; allowed: an object`)
   const metadata = optionalObject(object, 'metadata') ?? {}
   const foreignId = optionalText(object, 'message_id')
   const names = namesIn(object, type)
   const time = timeIn(metadata, 'timestamp', 'metadata.timestamp') ?? nowMs
-  const ttl = metadata['ttl_seconds'] ?? TTL_S
-  if (typeof ttl !== 'number' || !(ttl > 0)) throw undecodable('metadata.ttl_seconds', `is ${shown(ttl)}; allowed: seconds above 0`)
+  const ttl = metadata.ttl_seconds ?? TTL_S
+  if (typeof ttl !== 'number' || !(ttl > 0))
+    throw undecodable('metadata.ttl_seconds', `is ${shown(ttl)}; allowed: seconds above 0`)
   const replyTo = optionalText(metadata, 'reply_to', 'metadata.reply_to')
   const headers = { ...textsOf(optionalObject(metadata, 'headers', 'metadata.headers')), type }
   return {
     foreignId,
     topic: topicOf(type, names, payload),
-    from: nameOf(object['sender'], 'sender'),
+    from: nameOf(object.sender, 'sender'),
     to: names.length === 1 ? names[0] : undefined,
     data: payload,
-    priority: levelOf(metadata['priority']),
+    priority: levelOf(metadata.priority),
     correlationId: optionalText(metadata, 'correlation_id', 'metadata.correlation_id') ?? foreignId,
     causationId: replyTo === undefined ? undefined : idFrom('veritas', replyTo),
     time,
@@ -106,13 +118,14 @@ function find(object: Foreign, nowMs: number): Found {
 
 function nameOf(agent: unknown, place: string): string {
   if (typeof agent === 'string' && agent !== '') return agent
-  if (typeof agent !== 'object' || agent === null) throw undecodable(place, `is ${shown(agent)}; allowed: an agent, or its id`)
+  if (typeof agent !== 'object' || agent === null)
+    throw undecodable(place, `is ${shown(agent)}; allowed: an agent, or its id`)
   return textIn(agent as Foreign, 'agent_id', `${place}.agent_id`)
 }
 
 /** The recipients by name; none for a broadcast or an event. */
 function namesIn(object: Foreign, type: string): readonly string[] {
-  const list = object['recipients'] ?? []
+  const list = object.recipients ?? []
   if (!Array.isArray(list)) throw undecodable('recipients', `is ${shown(list)}; allowed: a list of agents`)
   const names = list.map((one, index) => nameOf(one, `recipients.${index}`))
   if (type === 'broadcast' || names.includes(VERITAS_EVERYBODY)) return []
@@ -137,7 +150,7 @@ function levelOf(value: unknown): Priority {
 
 function fields(message: Message, idOf: (id: string) => string): Record<string, unknown> {
   const { topic, expiresAt, time, headers } = message
-  const type = headers['type'] ?? (topic === BROADCAST_TOPIC ? 'broadcast' : 'event')
+  const type = headers.type ?? (topic === BROADCAST_TOPIC ? 'broadcast' : 'event')
   const names = recipientsOf(message)
   return {
     message_id: idOf(message.id),

@@ -17,7 +17,13 @@ import {
 } from './dialect.ts'
 
 /** How our five levels are written in zejzl, which has three. */
-const LEVELS: Readonly<Record<Priority, string>> = { critical: 'high', high: 'high', normal: 'normal', low: 'low', background: 'low' }
+const LEVELS: Readonly<Record<Priority, string>> = {
+  critical: 'high',
+  high: 'high',
+  normal: 'normal',
+  low: 'low',
+  background: 'low',
+}
 
 /** The receiver that means every agent. */
 const EVERYBODY = '*'
@@ -39,7 +45,7 @@ function find(object: Foreign, nowMs: number): Found {
     from: textIn(object, 'from'),
     to: to === EVERYBODY ? undefined : to,
     data: optionalObject(object, 'content') ?? {},
-    priority: priorityFrom(object['priority']),
+    priority: priorityFrom(object.priority),
     correlationId: optionalText(object, 'correlation_id'),
     time: timeIn(object, 'timestamp') ?? nowMs,
     headers: { ...textsOf(optionalObject(object, 'metadata')), type },
@@ -50,7 +56,7 @@ function fields(message: Message): Record<string, unknown> {
   return {
     from: message.from ?? null,
     to: message.to ?? (message.topic === BROADCAST_TOPIC ? EVERYBODY : message.topic),
-    type: message.headers['type'] ?? message.topic,
+    type: message.headers.type ?? message.topic,
     content: plainOf(message.data),
     priority: LEVELS[message.priority],
     correlation_id: message.correlationId ?? null,

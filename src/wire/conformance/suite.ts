@@ -19,7 +19,11 @@ interface Frame {
 const utf8 = new TextEncoder()
 
 /** Frames as they come; `until` resolves when so many are there. */
-function collector(): { onFrame(topic: string, frame: Uint8Array): void; frames: Frame[]; until(count: number): Promise<Frame[]> } {
+function collector(): {
+  onFrame(topic: string, frame: Uint8Array): void
+  frames: Frame[]
+  until(count: number): Promise<Frame[]>
+} {
   const frames: Frame[] = []
   let wake: (() => void) | undefined
   return {
@@ -72,28 +76,31 @@ export function wireConformance(makePlace: () => Promise<WirePlace>, test: Regis
     assert.deepEqual(await list.until(sent.length), sent)
   })
 
-  between('patterns fit as everywhere: * one token, a last > one or more, inside a longer token neither', async (one, two) => {
-    const patterns = ['a.*', 'a.>', '*.b', '>', 'a.b', 'a.b*', 'a.*.c']
-    const lists = patterns.map(() => collector())
-    for (const [index, pattern] of patterns.entries()) {
-      await two.subscribe(pattern, (lists[index] as ReturnType<typeof collector>).onFrame).ready
-    }
-    for (const topic of ['a', 'a.b', 'a.b.c', 'x.b', 'a.b*', 'a.bc']) one.publish(topic, utf8.encode(''))
-    await lists[3]?.until(6)
-    // Wires may call subscriptions in any order; one more frame that all but the literal ones get settles what is under way.
-    one.publish('a.z', utf8.encode(''))
-    await lists[3]?.until(7)
-    const topics = lists.map(({ frames }) => frames.map(({ topic }) => topic).filter((topic) => topic !== 'a.z'))
-    assert.deepEqual(topics, [
-      ['a.b', 'a.b*', 'a.bc'],
-      ['a.b', 'a.b.c', 'a.b*', 'a.bc'],
-      ['a.b', 'x.b'],
-      ['a', 'a.b', 'a.b.c', 'x.b', 'a.b*', 'a.bc'],
-      ['a.b'],
-      ['a.b*'],
-      ['a.b.c'],
-    ])
-  })
+  between(
+    'patterns fit as everywhere: * one token, a last > one or more, inside a longer token neither',
+    async (one, two) => {
+      const patterns = ['a.*', 'a.>', '*.b', '>', 'a.b', 'a.b*', 'a.*.c']
+      const lists = patterns.map(() => collector())
+      for (const [index, pattern] of patterns.entries()) {
+        await two.subscribe(pattern, (lists[index] as ReturnType<typeof collector>).onFrame).ready
+      }
+      for (const topic of ['a', 'a.b', 'a.b.c', 'x.b', 'a.b*', 'a.bc']) one.publish(topic, utf8.encode(''))
+      await lists[3]?.until(6)
+      // Wires may call subscriptions in any order; one more frame that all but the literal ones get settles what is under way.
+      one.publish('a.z', utf8.encode(''))
+      await lists[3]?.until(7)
+      const topics = lists.map(({ frames }) => frames.map(({ topic }) => topic).filter((topic) => topic !== 'a.z'))
+      assert.deepEqual(topics, [
+        ['a.b', 'a.b*', 'a.bc'],
+        ['a.b', 'a.b.c', 'a.b*', 'a.bc'],
+        ['a.b', 'x.b'],
+        ['a', 'a.b', 'a.b.c', 'x.b', 'a.b*', 'a.bc'],
+        ['a.b'],
+        ['a.b*'],
+        ['a.b.c'],
+      ])
+    },
+  )
 
   between('a wire does not hear itself, unless it is asked for', async (one, two, place) => {
     const echoing = await place.connect({ echo: true })
@@ -104,8 +111,14 @@ export function wireConformance(makePlace: () => Promise<WirePlace>, test: Regis
     one.publish('t', utf8.encode('from one'))
     await other.until(1)
     echoing.publish('t', utf8.encode('from echoing'))
-    assert.deepEqual((await silent.until(1)).map(({ text }) => text), ['from echoing'])
-    assert.deepEqual((await echoed.until(2)).map(({ text }) => text), ['from one', 'from echoing'])
+    assert.deepEqual(
+      (await silent.until(1)).map(({ text }) => text),
+      ['from echoing'],
+    )
+    assert.deepEqual(
+      (await echoed.until(2)).map(({ text }) => text),
+      ['from one', 'from echoing'],
+    )
   })
 
   between('bytes arrive as they were at publishing, and every subscription has its own', async (one, two) => {
@@ -129,7 +142,10 @@ export function wireConformance(makePlace: () => Promise<WirePlace>, test: Regis
     one.publish('end', utf8.encode(''))
     await list.until(1)
     assert.deepEqual(firsts.toSorted(), [0, 0, 10, 10, undefined, undefined])
-    assert.deepEqual(whole.map(({ length }) => length).toSorted((a, b) => a - b), [0, 0, 10, 10, 256, 256])
+    assert.deepEqual(
+      whole.map(({ length }) => length).toSorted((a, b) => a - b),
+      [0, 0, 10, 10, 256, 256],
+    )
     assert.deepEqual(
       whole.filter(({ length }) => length === 256).map((bytes) => [...bytes]),
       [[...every], [...every]],
@@ -162,7 +178,10 @@ export function wireConformance(makePlace: () => Promise<WirePlace>, test: Regis
     one.publish('t', utf8.encode('1'))
     one.publish('t', utf8.encode('2'))
     await list.until(2)
-    assert.deepEqual(errors.map((error) => (error as Error).message), ['from the handler', 'from the handler'])
+    assert.deepEqual(
+      errors.map((error) => (error as Error).message),
+      ['from the handler', 'from the handler'],
+    )
   })
 
   between('after unsubscribe nothing comes, not even what was under way', async (one, two) => {
@@ -178,6 +197,24 @@ export function wireConformance(makePlace: () => Promise<WirePlace>, test: Regis
     assert.deepEqual(ended.frames, [])
   })
 
+  between('a handler may end another subscription, which then gets not even the frame in hand', async (one, two) => {
+    const last = collector()
+    const calls = [0, 0]
+    const pair = calls.map((_, index) =>
+      two.subscribe('t', () => {
+        calls[index]!++
+        pair[1 - index]?.unsubscribe()
+      }),
+    )
+    await two.subscribe('end', last.onFrame).ready
+    for (const subscription of pair) await subscription.ready
+    one.publish('t', utf8.encode('1'))
+    one.publish('t', utf8.encode('2'))
+    one.publish('end', utf8.encode(''))
+    await last.until(1)
+    assert.deepEqual(calls.toSorted(), [0, 2])
+  })
+
   between('disposal ends the subscriptions, refuses further use, and may be called twice', async (one, two, place) => {
     const three = await place.connect()
     const [ended, going] = [collector(), collector()]
@@ -188,16 +225,30 @@ export function wireConformance(makePlace: () => Promise<WirePlace>, test: Regis
     one.publish('t', utf8.encode('x'))
     await going.until(1)
     assert.deepEqual(ended.frames, [])
-    assert.throws(() => two.publish('t', utf8.encode('x')), (error) => isBusError(error, 'BUS_CLOSED'))
-    assert.throws(() => two.subscribe('t', ended.onFrame), (error) => isBusError(error, 'BUS_CLOSED'))
+    assert.throws(
+      () => two.publish('t', utf8.encode('x')),
+      (error) => isBusError(error, 'BUS_CLOSED'),
+    )
+    assert.throws(
+      () => two.subscribe('t', ended.onFrame),
+      (error) => isBusError(error, 'BUS_CLOSED'),
+    )
   })
 
   between('wrong topics and patterns are refused at once', async (one) => {
     for (const topic of ['', 'a..b', 'a.*', '>', 'a b']) {
-      assert.throws(() => one.publish(topic, utf8.encode('')), (error) => isBusError(error, 'INVALID_TOPIC'), topic)
+      assert.throws(
+        () => one.publish(topic, utf8.encode('')),
+        (error) => isBusError(error, 'INVALID_TOPIC'),
+        topic,
+      )
     }
     for (const pattern of ['', 'a.', '>.a']) {
-      assert.throws(() => one.subscribe(pattern, () => undefined), (error) => isBusError(error, 'INVALID_TOPIC'), pattern)
+      assert.throws(
+        () => one.subscribe(pattern, () => undefined),
+        (error) => isBusError(error, 'INVALID_TOPIC'),
+        pattern,
+      )
     }
   })
 

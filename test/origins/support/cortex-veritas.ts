@@ -1,7 +1,27 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setImmediate as turn } from 'node:timers/promises'
-import { BusError, type Env, type ErrorCode, type EventName, type Message, type Timer } from '../../../src/index.ts'
+import {
+  type Bus,
+  BusError,
+  type BusOptions,
+  createBus,
+  type Env,
+  type ErrorCode,
+  type EventName,
+  type Message,
+  type Timer,
+} from '../../../src/index.ts'
 import { fakeEnv } from '../../../src/testing/index.ts'
+
+/** A bus on a clock that stands still. Its disposal waits for nothing: nobody would move the clock for it. */
+export function still(options: BusOptions & { readonly env: Env }): Bus {
+  const bus = createBus(options)
+  return Object.assign(bus, {
+    [Symbol.asyncDispose]: async (): Promise<void> => {
+      await bus.close({ limitMs: 0 })
+    },
+  })
+}
 
 /** The error a promise rejects with; throws when it resolves, or when the error is none of ours. */
 export async function refusal(promise: PromiseLike<unknown>): Promise<BusError> {

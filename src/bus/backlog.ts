@@ -1,0 +1,137 @@
+import type { Envelope } from '../message/message.ts'
+import { LANE_OF } from '../message/priority.ts'
+import type { Crew } from './crew.ts'
+import { Lanes, NO_RANK } from './lanes.ts'
+import { Lines } from './lines.ts'
+
+// Hot path: written for the machine. What plain subscriptions do not use is made on demand.
+
+/** The messages of one queue that wait, in the order in which they go: urgent ones, then by lane, sessions in line. */
+export class Backlog {
+  readonly #lanes: Lanes<Envelope>
+  readonly #overtaking: number
+  readonly #crew: Crew
+  #lines: Lines | undefined = undefined
+  #sawSession = false
+  /** Handed out before everything else, whoever is busy: nested requests that would wait for ever. */
+  #urgent: Envelope[] | undefined = undefined
+
+  constructor(crew: Crew, overtaking: number) {
+    this.#crew = crew
+    this.#overtaking = overtaking
+    this.#lanes = new Lanes<Envelope>(overtaking)
+  }
+
+  get size(): number {
+    const { size } = this.#lanes
+    return this.#lines === undefined && this.#urgent === undefined ? size : size + this.#sizeElsewhere()
+  }
+
+  get hasUrgent(): boolean {
+    return this.#urgent !== undefined
+  }
+
+  push(message: Envelope): void {
+    const { priority } = message
+    this.#lanes.push(priority === 'normal' ? 2 : LANE_OF[priority], message)
+    if (message.session !== undefined && !this.#sawSession) this.#beginLines()
+  }
+
+  urge(message: Envelope): void {
+    this.#urgent ??= []
+    this.#urgent.push(message)
+  }
+
+  /** The members have changed: sessions need lines only where several messages may be handled at once. */
+  crewChanged(): void {
+    if (this.#sawSession) this.#beginLines()
+  }
+
+  /** A message of the session is being handled, beyond the return of its handler. */
+  started(session: string | undefined): void {
+    if (this.#lines !== undefined) this.#lines.started(session)
+  }
+
+  /** That message is over. */
+  ended(session: string | undefined): void {
+    if (this.#lines !== undefined) this.#lines.ended(session)
+  }
+
+  /** A message that was taken was over at once: its line goes on. */
+  skipped(session: string | undefined): void {
+    if (this.#lines !== undefined) this.#lines.skipped(session)
+  }
+
+  /** Takes the next message that may be handled now; undefined when none may. */
+  next(): Envelope | undefined {
+    if (this.#urgent !== undefined) return this.#takeUrgent()
+    if (this.#lines !== undefined) return this.#nextInLine(this.#lines)
+    return this.#crew.running === 0 || this.#crew.hasRoom(false) ? this.#lanes.take() : undefined
+  }
+
+  /** Takes the next message whatever sessions are busy: for taking by hand and for clearing. */
+  takeAny(): Envelope | undefined {
+    return (this.#urgent === undefined ? undefined : this.#takeUrgent()) ?? this.#lanes.take() ?? this.#takeParked()
+  }
+
+  /** Takes the oldest message of the lowest level, if that level is not above `lane`. */
+  takeLowest(lane: number): Envelope | undefined {
+    const inLanes = this.#lanes.lowestLane()
+    const parked = this.#lines?.lowestLane() ?? -1
+    const lowest = Math.max(inLanes, parked)
+    if (lowest < lane) return undefined
+    // Within a level what is parked is older.
+    return parked === lowest ? this.#lines?.takeOldest(lowest) : this.#lanes.takeFrom(lowest)
+  }
+
+  #nextInLine(lines: Lines): Envelope | undefined {
+    while (this.#crew.hasRoom(true)) {
+      const fresh = this.#lanes.rank()
+      const ready = lines.rank()
+      if (fresh === NO_RANK && ready === NO_RANK) return undefined
+      // What was parked is older, so it goes first within a level.
+      const message = ready <= fresh ? lines.takeReady() : this.#takeFresh(lines)
+      if (message === undefined) continue
+      const lane = LANE_OF[message.priority]
+      this.#lanes.pass(lane)
+      lines.pass(lane)
+      return message
+    }
+    return undefined
+  }
+
+  /** Takes the next message out of the lanes; parks it, and returns nothing, when its session is busy. */
+  #takeFresh(lines: Lines): Envelope | undefined {
+    const lane = this.#lanes.nextLane()
+    const passed = this.#lanes.passedOf(lane)
+    const message = this.#lanes.takeFrom(lane) as Envelope
+    if (!lines.mustWait(message)) return message
+    lines.park(message, passed)
+    return undefined
+  }
+
+  #takeUrgent(): Envelope | undefined {
+    const message = this.#urgent?.shift()
+    if (this.#urgent?.length === 0) this.#urgent = undefined
+    return message
+  }
+
+  #takeParked(): Envelope | undefined {
+    if (this.#lines === undefined || this.#lines.parked === 0) return undefined
+    for (const one of this.#lines.takeAll()) this.#lanes.push(LANE_OF[one.priority], one)
+    return this.#lanes.take()
+  }
+
+  #beginLines(): void {
+    this.#sawSession = true
+    const { members } = this.#crew
+    if (this.#lines !== undefined || members.length === 0 || (members.length === 1 && members[0]!.concurrency === 1))
+      return
+    this.#lines = new Lines(this.#overtaking, () => this.#crew.hasRoom(false))
+    for (const { delivery } of this.#crew.runs()) this.#lines.started(delivery?.session)
+  }
+
+  #sizeElsewhere(): number {
+    return (this.#lines?.parked ?? 0) + (this.#urgent?.length ?? 0)
+  }
+}
