@@ -45,6 +45,7 @@ export { type Env, systemEnv, type Timer } from './kit/env.ts'
 export { BusError, ERRORS, type ErrorCode, type ErrorDetails, type ErrorFamily, isBusError } from './kit/errors.ts'
 export type { HistogramFigures } from './kit/histogram.ts'
 export { AGENT_ROOT, agentOf, agentTopic, BROADCAST_TOPIC } from './message/address.ts'
+export { type Codec, type CodecOptions, fromJson, type JsonMessage, jsonCodec, toJson } from './message/codec.ts'
 export {
   defineTopic,
   type SchemaIssue,
@@ -54,6 +55,8 @@ export {
 } from './message/contract.ts'
 export { type Headers, MAX_HEADER_BYTES } from './message/headers.ts'
 export { isMessageId, type MessageId, timeOfId } from './message/ids.ts'
+export { createReply, type MakeOptions, type MessageMaker, messageMaker } from './message/make.ts'
 export { type Message, pathOf } from './message/message.ts'
 export { isPriority, PRIORITIES, type Priority, priorityFrom } from './message/priority.ts'
+export type { Clocks } from './message/restore.ts'
 export { MAX_TOPIC_LENGTH, MAX_TOPIC_TOKENS, matchesTopic, parsePattern, parseTopic } from './message/topic.ts'

@@ -46,6 +46,8 @@ const anyStep = fc.oneof(
       ['root', 'wild', ...needed],
     ),
   },
+  { weight: 1, arbitrary: step('scope', { root, session, ...room }, ['root', 'session', ...needed]) },
+  { weight: 1, arbitrary: step('end-scope', { which }, ['which']) },
   { weight: 1, arbitrary: step('inbox', { root, ...room }, ['root', ...needed]) },
   {
     weight: 3,

@@ -9,7 +9,7 @@ import { summaryLines, Tally } from './summary.ts'
 import { startSwarm } from './swarm.ts'
 
 /** Tasks in hand at once; reading waits for room, so that a long input does not have to fit into memory. */
-const MOST_OPEN = 500
+const MOST_OPEN = 5_000
 const DRAIN_MS = 5_000
 const HINT_MS = 2_000
 
@@ -77,6 +77,7 @@ async function run({ json, pace, tasks }: Options): Promise<number> {
   const swarm = startSwarm(pace, interactive ? 10_000 : 1_000, tell)
   const tally = new Tally()
   const open = new Set<Promise<void>>()
+  let oneSettled = Promise.withResolvers<void>()
 
   const take = (given: Given): void => {
     clearTimeout(hint)
@@ -94,6 +95,8 @@ async function run({ json, pace, tasks }: Options): Promise<number> {
     const settled: Promise<void> = swarm.submit(task).then((report) => {
       tally.settle(given.where, task, report)
       open.delete(settled)
+      oneSettled.resolve()
+      oneSettled = Promise.withResolvers()
     })
     open.add(settled)
   }
@@ -101,7 +104,7 @@ async function run({ json, pace, tasks }: Options): Promise<number> {
     for await (const given of source) {
       if (code !== 0) return
       take(given)
-      while (open.size >= MOST_OPEN) await Promise.race(open)
+      while (open.size >= MOST_OPEN) await oneSettled.promise
     }
     await Promise.all(open)
   }

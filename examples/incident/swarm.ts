@@ -36,7 +36,10 @@ export function startSwarm(pace: number, beatMs: number, tell: (event: Event) =>
     bus,
     observer,
     async work(steps, { signal }) {
-      for (const _step of steps) await sleep(STEP_MS * pace, undefined, { signal })
+      for (const _step of steps) {
+        // The reason says why nobody needs the work any more; the timer would only say that it was aborted.
+        await sleep(STEP_MS * pace, undefined, { signal }).catch(() => signal.throwIfAborted())
+      }
     },
     async ask(from, topic, data, options) {
       const answer = await from.request<never>(topic, data, options)

@@ -124,6 +124,7 @@ export class Lanes<T> {
       const ring = this.#rings[lane]
       if (ring === undefined || ring.size === 0) continue
       removed += ring.filter(keep)
+      this.#passed[lane] = 0
       if (ring.size === 0) this.#mask &= ~(1 << lane)
     }
     this.#size -= removed

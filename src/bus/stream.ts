@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib'
 import type { Clock } from '../kit/clock.ts'
 import { BusError } from '../kit/errors.ts'
 import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
-import { freezeData, frozen } from '../message/freeze.ts'
+import { copyData, freezeData, frozen } from '../message/freeze.ts'
 import type { Chunk } from './publisher.ts'
 
 /** How a stream stands; the last three are its ends. */
@@ -70,6 +70,15 @@ export interface WriteOptions {
   readonly checksum?: string
 }
 
+/** A chunk on its way in. */
+interface Held<T> {
+  readonly data: T
+  readonly loose: boolean
+  readonly size: number
+  readonly checksum: string | undefined
+  readonly options: WriteOptions
+}
+
 interface Reader {
   next: number
   wake: (() => void) | undefined
@@ -94,11 +103,12 @@ export class StreamBuffer<T = unknown> extends Deadline {
   error: unknown = undefined
   totalChunks = 0
   totalBytes = 0
-  readonly #chunks: Chunk<T>[] = []
+  readonly #chunks: { readonly chunk: Chunk<T>; readonly loose: boolean }[] = []
   #first = 0
   readonly #readers = new Set<Reader>()
   #room = Promise.withResolvers<void>()
   #writersWaiting = 0
+  #lastWrite: Promise<void> = Promise.resolve()
   /** Not counted in the shared room any more. */
   #left = false
   #lastMs: number
@@ -125,29 +135,38 @@ export class StreamBuffer<T = unknown> extends Deadline {
    */
   async write(data: T, options: WriteOptions = {}): Promise<void> {
     this.#mustBeActive()
-    freezeData(data)
-    const size = frozen.bytes
+    freezeData(data, this.setup.room.maxBytes)
+    const { loose, bytes: size } = frozen
     const checksum = checksumOf(data)
     if (options.checksum !== undefined && options.checksum !== checksum) {
-      throw new BusError(
-        'STREAM_CHECKSUM',
-        `chunk ${this.totalChunks} of stream "${this.setup.id}" has checksum ${checksum}`,
-        {
-          details: { stream: this.setup.id, index: this.totalChunks, expected: options.checksum, found: checksum },
-        },
-      )
+      const index = this.totalChunks
+      const text = `chunk ${index} of stream "${this.setup.id}" has checksum ${checksum}`
+      throw new BusError('STREAM_CHECKSUM', text, {
+        details: { stream: this.setup.id, index, expected: options.checksum, found: checksum },
+      })
     }
-    if (options.index !== undefined && options.index !== this.totalChunks) {
-      throw new BusError(
-        'STREAM_GAP',
-        `stream "${this.setup.id}" expects chunk ${this.totalChunks}, got ${options.index}`,
-        {
-          details: { stream: this.setup.id, expected: this.totalChunks, found: options.index },
-        },
-      )
-    }
-    if (!this.#makeRoom(size)) await this.#waitForRoom(size)
-    this.#append(data, size, checksum, options)
+    // What cannot be frozen is copied: the producer may go on using its buffer.
+    const held: Held<T> = { data: loose ? copyData(data) : data, loose, size, checksum, options }
+    if (this.#writersWaiting === 0 && this.#makeRoom(size)) this.#append(held)
+    else await this.#appendLater(held)
+  }
+
+  /** In turn: a later write must not overtake one that waits for room. */
+  #appendLater(held: Held<T>): Promise<void> {
+    if (this.setup.overflow === 'refuse') throw this.#full()
+    const before = this.#lastWrite
+    const mine = (async () => {
+      await before
+      await this.#waitForRoom(held.size)
+      this.#append(held)
+    })()
+    this.#writersWaiting++
+    this.#lastWrite = mine
+      .catch(() => undefined)
+      .finally(() => {
+        this.#writersWaiting--
+      })
+    return mine
   }
 
   /** Ends the stream without another chunk. */
@@ -177,11 +196,12 @@ export class StreamBuffer<T = unknown> extends Deadline {
     try {
       for (;;) {
         if (reader.next < this.#first) this.#gap(reader.next)
-        const chunk = this.#chunks[reader.next - this.#first]
-        if (chunk !== undefined) {
+        const held = this.#chunks[reader.next - this.#first]
+        if (held !== undefined) {
           reader.next++
           this.#progress()
-          yield chunk
+          // Readers must not change each other's bytes.
+          yield held.loose ? Object.freeze({ ...held.chunk, data: copyData(held.chunk.data) }) : held.chunk
         } else if (this.status === 'completed') return
         else if (this.status !== 'active') throw this.error
         else
@@ -224,13 +244,22 @@ export class StreamBuffer<T = unknown> extends Deadline {
     this.#evict(this.#chunks.length)
   }
 
-  #append(data: T, size: number, checksum: string | undefined, options: WriteOptions): void {
+  #append({ data, loose, size, checksum, options }: Held<T>): void {
+    this.#mustBeActive()
     const final = options.final ?? false
+    if (options.index !== undefined && options.index !== this.totalChunks) {
+      throw new BusError(
+        'STREAM_GAP',
+        `stream "${this.setup.id}" expects chunk ${this.totalChunks}, got ${options.index}`,
+        { details: { stream: this.setup.id, expected: this.totalChunks, found: options.index } },
+      )
+    }
     const index = this.totalChunks++
     const metadata = options.metadata ?? NO_METADATA
     const nowMs = this.setup.clock.nowMs()
     const time = this.setup.clock.wallMs(nowMs)
-    this.#chunks.push(Object.freeze({ streamId: this.setup.id, index, data, final, size, checksum, metadata, time }))
+    const chunk = Object.freeze({ streamId: this.setup.id, index, data, final, size, checksum, metadata, time })
+    this.#chunks.push({ chunk, loose })
     this.totalBytes += size
     this.setup.room.take(size)
     this.#lastMs = nowMs
@@ -266,33 +295,30 @@ export class StreamBuffer<T = unknown> extends Deadline {
   }
 
   async #waitForRoom(size: number): Promise<void> {
-    if (this.setup.overflow === 'refuse') {
-      throw new BusError('STREAM_FULL', `stream "${this.setup.id}" is full (${this.#chunks.length} chunks unread)`, {
-        details: { stream: this.setup.id, chunks: this.#chunks.length, limit: this.setup.limit },
-      })
+    while (this.status === 'active' && !this.#makeRoom(size)) {
+      await Promise.race([this.setup.room.freed(), this.#room.promise])
     }
-    this.#writersWaiting++
-    try {
-      while (this.status === 'active' && !this.#makeRoom(size)) {
-        await Promise.race([this.setup.room.freed(), this.#room.promise])
-      }
-    } finally {
-      this.#writersWaiting--
-    }
-    this.#mustBeActive()
+  }
+
+  #full(): BusError {
+    const { id, limit } = this.setup
+    const chunks = this.#chunks.length
+    return new BusError('STREAM_FULL', `stream "${id}" is full (${chunks} chunks unread)`, {
+      details: { stream: id, chunks, limit },
+    })
   }
 
   #evict(count: number): void {
     if (count <= 0) return
     let bytes = 0
-    for (const chunk of this.#chunks.splice(0, count)) bytes += chunk.size
+    for (const { chunk } of this.#chunks.splice(0, count)) bytes += chunk.size
     this.#first += count
     if (!this.#left) this.setup.room.give(bytes)
   }
 
   #leaveRoom(): void {
     let bytes = 0
-    for (const chunk of this.#chunks) bytes += chunk.size
+    for (const { chunk } of this.#chunks) bytes += chunk.size
     this.#left = true
     this.setup.room.give(bytes)
   }

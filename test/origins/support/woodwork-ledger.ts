@@ -7,13 +7,25 @@ import type {
   Message,
   Overflow,
   Priority,
+  Session,
   SubscribeOptions,
   Subscription,
 } from '../../../src/index.ts'
 import type { FakeEnv } from '../../../src/testing/index.ts'
 
 /** What a handler does with a message; the message says it. */
-export const ACTS = ['ok', 'throw', 'reject', 'turns', 'slow', 'overrun', 'hang', 'publish', 'request'] as const
+export const ACTS = [
+  'ok',
+  'throw',
+  'reject',
+  'turns',
+  'slow',
+  'overrun',
+  'hang',
+  'publish',
+  'nested',
+  'request',
+] as const
 export type Act = (typeof ACTS)[number]
 
 export interface Room {
@@ -45,7 +57,11 @@ export type Step =
   | ({ readonly type: 'send'; readonly names: readonly AgentName[] } & Sent)
   | ({ readonly type: 'broadcast' } & Sent)
   | ({ readonly type: 'request'; readonly root: Root; readonly timeoutMs: number } & Sent)
-  | { readonly type: 'receive' | 'unsubscribe' | 'drain' | 'unregister' | 'clear'; readonly which: number }
+  | ({ readonly type: 'scope'; readonly root: Root; readonly session: string } & Room)
+  | {
+      readonly type: 'receive' | 'unsubscribe' | 'drain' | 'unregister' | 'clear' | 'end-scope'
+      readonly which: number
+    }
   | { readonly type: 'advance' | 'stop'; readonly ms: number }
   | { readonly type: 'start' | 'idle' | 'reset' }
 
@@ -82,6 +98,7 @@ export class LedgerModel {
   readonly #queues: Waiting[] = []
   readonly #subscriptions: Subscription[] = []
   readonly #inboxes: Inbox[] = []
+  readonly #scopes: Session[] = []
   readonly #agents = new Map<AgentName, Agent>()
   readonly #groups = new Map<string, Subscription[]>()
   /** Calls whose promise has not settled. */
@@ -110,6 +127,20 @@ export class LedgerModel {
         this.#queues.push({ count: () => inbox.size, root: step.root })
         return
       }
+      case 'scope': {
+        const scope = bus.session(step.session)
+        const name = `scope-${this.#made++}`
+        const made = scope.subscribe(`${step.root}.*`, this.#handler(), { name, ...room(step) })
+        const inbox = scope.inbox(`${step.root}.x`, { name: `${name}-inbox`, ...room(step) })
+        this.#scopes.push(scope)
+        this.#inboxes.push(inbox)
+        this.#queues.push({ count: () => made.stats().waiting + made.stats().running, root: step.root })
+        this.#queues.push({ count: () => inbox.size, root: step.root })
+        return
+      }
+      case 'end-scope':
+        this.#call(pick(this.#scopes, step.which)?.close() ?? Promise.resolve())
+        return
       case 'register':
         this.#register(step)
         return
@@ -288,6 +319,9 @@ export class LedgerModel {
           return new Promise(() => undefined)
         case 'publish':
           return context.bus.publish('b.x', { act: 'turns' }).then(() => end('ok'), fail)
+        case 'nested':
+          // Awaits what its own queue may have to handle.
+          return context.bus.publish('a.x', { act: 'ok' }, { until: 'handled' }).then(() => end('ok'), fail)
         case 'request':
           return context.bus.request('a.x', { act: 'slow' }, { timeoutMs: 20 }).then(
             () => end('ok'),

@@ -29,10 +29,10 @@ class Twice extends Promise<unknown> {
     onDone?: ((value: unknown) => A | PromiseLike<A>) | null,
     onFail?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    onDone?.('first')
+    void onDone?.('first')
     setImmediate(() => {
-      onDone?.('second')
-      onFail?.(new Error('third'))
+      void onDone?.('second')
+      void onFail?.(new Error('third'))
     })
     return super.then(onDone, onFail)
   }

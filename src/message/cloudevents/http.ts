@@ -1,4 +1,6 @@
-import { BusError } from '../kit/errors.ts'
+import { BusError } from '../../kit/errors.ts'
+import { undecodable } from '../data.ts'
+import type { Message } from '../message.ts'
 import {
   type CloudEvent,
   type CloudEventOptions,
@@ -6,9 +8,7 @@ import {
   fromCloudEvent,
   isJsonType,
   toCloudEvent,
-} from './cloudevents.ts'
-import { undecodable } from './data.ts'
-import type { Message } from './message.ts'
+} from './event.ts'
 
 /** An HTTP message: header names in lower case, and the bytes of the body. */
 export interface HttpEvent {

@@ -1,10 +1,10 @@
-import { shown } from '../kit/check.ts'
-import { systemEnv } from '../kit/env.ts'
-import { BusError } from '../kit/errors.ts'
-import { isPlainJson, packData, undecodable, unpackData } from './data.ts'
-import { idFrom, mustBeClean } from './foreign.ts'
-import type { Message } from './message.ts'
-import { type Clocks, FIELD_RULES, MAX_TIME, type MessageFields, restoreMessage } from './restore.ts'
+import { shown } from '../../kit/check.ts'
+import { systemEnv } from '../../kit/env.ts'
+import { BusError } from '../../kit/errors.ts'
+import { isPlainJson, packData, undecodable, unpackData } from '../data.ts'
+import { idFrom, mustBeClean } from '../foreign.ts'
+import type { Message } from '../message.ts'
+import { type Clocks, FIELD_RULES, MAX_TIME, type MessageFields, restoreMessage } from '../restore.ts'
 
 // CloudEvents 1.0.2 (github.com/cloudevents/spec). What its attributes cannot say lies in the extension `swarmbus`.
 

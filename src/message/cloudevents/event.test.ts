@@ -1,12 +1,12 @@
 import { HTTP, CloudEvent as SdkEvent, type Message as SdkMessage } from 'cloudevents'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { fakeEnv } from '../testing/fake-env.ts'
-import { CLOUD_EVENT_EXTENSIONS, type CloudEvent, fromCloudEvent, toCloudEvent } from './cloudevents.ts'
-import { fromHttp, type HttpEvent, toBinaryHttp, toStructuredHttp } from './cloudevents-http.ts'
-import type { Message } from './message.ts'
-import { PRIORITIES } from './priority.ts'
-import { type MessageFields, restoreMessage } from './restore.ts'
+import { fakeEnv } from '../../testing/fake-env.ts'
+import type { Message } from '../message.ts'
+import { PRIORITIES } from '../priority.ts'
+import { type MessageFields, restoreMessage } from '../restore.ts'
+import { CLOUD_EVENT_EXTENSIONS, type CloudEvent, fromCloudEvent, toCloudEvent } from './event.ts'
+import { fromHttp, type HttpEvent, toBinaryHttp, toStructuredHttp } from './http.ts'
 
 const env = fakeEnv()
 const ID = '0190a000-0000-7000-8000-000000000001'
