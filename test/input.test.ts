@@ -17,9 +17,9 @@ import { handler, loose, NO_OBJECT, type Table, verbs } from './origins/support/
 function optionFault(fault: BusError, field: string): string {
   const { code, details } = fault
   if (code !== 'INVALID_OPTION' && code !== 'INVALID_MESSAGE') return `has code ${code}`
-  const named = String(details['field'] ?? '')
+  const named = String(details.field ?? '')
   if (named !== field && !named.startsWith(`${field}.`)) return `names the field "${named}"`
-  if (details['allowed'] === undefined || details['allowed'] === '') return 'does not say what is allowed'
+  if (details.allowed === undefined || details.allowed === '') return 'does not say what is allowed'
   if (!fault.message.includes(named.split('.').at(-1) as string)) return 'does not name the field in its text'
   return ''
 }
@@ -27,7 +27,7 @@ function optionFault(fault: BusError, field: string): string {
 /** The refusal of an unknown option names those there are: all of them must be in the table of wrong values. */
 function unlistedOptions(fault: BusError, table: Table): string[] {
   if (optionFault(fault, 'noSuchOption') !== '') return [`noSuchOption ${optionFault(fault, 'noSuchOption')}`]
-  const known = String(fault.details['allowed']).replace(/^one of the options /, '')
+  const known = String(fault.details.allowed).replace(/^one of the options /, '')
   return known
     .split(', ')
     .flatMap((one) => (Object.hasOwn(table, one) ? [] : [`"${one}" is not in the table of this test`]))
@@ -225,17 +225,17 @@ test('wrong names, handlers, counts and messages are refused by every other verb
     for (const verb of ['register', 'declare'])
       expect(['INVALID_OPTION', 'INVALID_TOPIC']).toContain(faultIn(() => of[verb]?.(name)).code)
     expect(faultIn(() => agentTopic(name as string)).code).toMatch(/^INVALID_/)
-    expect((await faultOf(of['send']?.(name, 1) as Promise<unknown>)).code).toMatch(/^(INVALID_|UNKNOWN_AGENT)/)
-    expect((await faultOf(of['send']?.(['worker', name], 1) as Promise<unknown>)).code).toMatch(
+    expect((await faultOf(of.send?.(name, 1) as Promise<unknown>)).code).toMatch(/^(INVALID_|UNKNOWN_AGENT)/)
+    expect((await faultOf(of.send?.(['worker', name], 1) as Promise<unknown>)).code).toMatch(
       /^(INVALID_|UNKNOWN_AGENT)/,
     )
   }
   expect((await faultOf(bus.send([], 1))).details).toMatchObject({ field: 'agent' })
   expect(faultIn(() => bus.register('worker')).code).toBe('AGENT_EXISTS')
   for (const wrong of [undefined, null, 'f', {}]) {
-    expect(faultIn(() => of['subscribe']?.('t', wrong)).details).toMatchObject({ field: 'handler' })
-    expect(faultIn(() => of['use']?.(wrong)).details).toMatchObject({ field: 'middleware' })
-    expect(faultIn(() => of['respond']?.(wrong, 1)).details).toMatchObject({ field: 'request' })
+    expect(faultIn(() => of.subscribe?.('t', wrong)).details).toMatchObject({ field: 'handler' })
+    expect(faultIn(() => of.use?.(wrong)).details).toMatchObject({ field: 'middleware' })
+    expect(faultIn(() => of.respond?.(wrong, 1)).details).toMatchObject({ field: 'request' })
   }
   for (const wrong of [-1, 1.5, '5', null]) {
     for (const verb of ['history', 'failures'])
@@ -246,7 +246,7 @@ test('wrong names, handlers, counts and messages are refused by every other verb
       expect(faultIn(() => of[verb]?.(wrong)).details).toMatchObject({ field: 'id' })
   }
   expect(faultIn(() => bus.unsubscribe('nobody')).code).toBe('UNKNOWN_SUBSCRIPTION')
-  expect(faultIn(() => loose(agent)['setStatus']?.('sleeping')).details).toMatchObject({
+  expect(faultIn(() => loose(agent).setStatus?.('sleeping')).details).toMatchObject({
     field: 'status',
     allowed: expect.any(String),
   })
@@ -255,10 +255,10 @@ test('wrong names, handlers, counts and messages are refused by every other verb
   })
   expect(faultIn(() => bus.streams.read('nobody')).code).toBe('STREAM_CLOSED')
   for (const requests of [5, null, 'x', [5], [null], [[]]]) {
-    expect((await faultOf(of['requestAll']?.(requests) as Promise<unknown>)).code).toMatch(/^INVALID_/)
+    expect((await faultOf(of.requestAll?.(requests) as Promise<unknown>)).code).toMatch(/^INVALID_/)
   }
   for (const target of [{ capability: 5 }, { capability: '' }, { capability: 'none' }]) {
-    expect((await faultOf(of['request']?.(target, 1) as Promise<unknown>)).code).toMatch(/^(INVALID_|UNKNOWN_AGENT)/)
+    expect((await faultOf(of.request?.(target, 1) as Promise<unknown>)).code).toMatch(/^(INVALID_|UNKNOWN_AGENT)/)
   }
   await works(bus, before)
 })
@@ -290,7 +290,7 @@ test('configure refuses what is fixed when the bus is made', async () => {
   }
   for (const [field, value] of Object.entries(fixed)) {
     const fault = faultIn(() => r.bus.configure({ [field]: value }))
-    expect([fault.code, fault.details['field'], fault.details['allowed']]).toEqual([
+    expect([fault.code, fault.details.field, fault.details.allowed]).toEqual([
       'INVALID_OPTION',
       field,
       'only at createBus',

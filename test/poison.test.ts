@@ -230,7 +230,7 @@ test('data that cannot be sent is refused before anybody gets it', async () => {
   const seen: Message[] = []
   bus.subscribe('t', (message) => void seen.push(message))
   const circle: Record<string, unknown> = {}
-  circle['self'] = circle
+  circle.self = circle
   const codes: string[] = []
   const wrong = [
     deep(10_000),

@@ -1,7 +1,7 @@
 import { BusError } from '../kit/errors.ts'
 import type { Queue } from './queue.ts'
 import { type HandledByLevel, handledBy, lastHandled } from './queue-figures.ts'
-import type { Entry } from './router.ts'
+import type { Entry, Route } from './router.ts'
 
 /** What an agent says of itself. */
 export type AgentStatus = 'idle' | 'busy' | 'error' | 'offline' | 'initializing'
@@ -24,15 +24,31 @@ export interface AgentInfo {
   readonly lastHandled: number | undefined
 }
 
+/** What the directory does with an agent's handle. */
+export interface LiveHandle {
+  /** Puts the bus's present middleware around its handler. */
+  rewrap(): void
+  /** Takes its handler, receivers and subscriptions away; its queue stays for whoever comes next under the name. */
+  retire(error: BusError): void
+  unregister(): boolean
+}
+
 /** An agent inside the bus. */
 export interface AgentRecord {
   readonly name: string
+  /** The topic of its inbox. */
+  readonly topic: string
+  /** The route of its topic, and the version of the router for which it holds. */
+  route: Route | undefined
+  routeVersion: number
   readonly queue: Queue
   readonly entry: Entry
   type: string | undefined
   capabilities: readonly string[]
   status: AgentStatus
   registeredAt: number | undefined
+  /** The handle it was registered with; undefined while it is only declared. */
+  live: LiveHandle | undefined
   /** Rises with each registration of the name: an old handle is told apart from the new one. */
   generation: number
 }

@@ -13,6 +13,7 @@ import type { Inbox } from './inbox.ts'
 import { type DrainReport, Lifecycle } from './lifecycle.ts'
 import { type BusOptions, changeOptions, checkCall, DRAIN_RULES, REPLY_RULES, resolveOptions } from './options.ts'
 import type { Publisher } from './publisher.ts'
+import { limitsOf } from './room.ts'
 import { Sender } from './sender.ts'
 import { disposableInbox, LiveSession, type Session } from './session.ts'
 import { type StallOptions, StallWatch } from './stall.ts'
@@ -228,6 +229,7 @@ class BusImpl extends Verbs implements Bus {
     const { core } = this
     core.options = changeOptions(core.options, change)
     core.maker.options = core.options
+    core.limits = limitsOf(core.options)
     core.pump.limit = core.options.maxHandlers
     core.failures.onFailure = core.options.onFailure
   }
@@ -271,7 +273,7 @@ class BusImpl extends Verbs implements Bus {
   }
 
   *#views(): IterableIterator<QueueView> {
-    for (const { name, size, room } of this.#lifecycle.queues()) yield { name, size, limit: room.limit }
+    for (const { name, size, limits } of this.#lifecycle.queues()) yield { name, size, limit: limits.limit }
   }
 
   #limitMs(verb: string, options: DrainOptions): number {

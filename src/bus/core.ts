@@ -21,6 +21,7 @@ import type { Publisher } from './publisher.ts'
 import { Pump } from './pump.ts'
 import type { Queue, QueueHost } from './queue.ts'
 import { type Pending, type RequestHost, RequestTable, SingleRequest } from './request.ts'
+import { type Limits, limitsOf } from './room.ts'
 import { Router } from './router.ts'
 import { pourParts } from './stream-reply.ts'
 import { Streams } from './streams.ts'
@@ -70,6 +71,8 @@ export class Core implements QueueHost, RequestHost {
   readonly succeeded: SlidingCount
   readonly startedMs: number
   options: EffectiveOptions
+  /** The limits of queues without options of their own. */
+  limits: Limits
   middleware: readonly Middleware[] = []
   state: BusState = 'idle'
   order = 0
@@ -88,6 +91,7 @@ export class Core implements QueueHost, RequestHost {
   constructor(env: Env, options: EffectiveOptions, contracts: readonly TopicContract[]) {
     this.env = env
     this.options = options
+    this.limits = limitsOf(options)
     this.clock = new Clock(env)
     this.wheel = new TimerWheel(env)
     this.startedMs = this.clock.readMs()
@@ -222,7 +226,7 @@ export class Core implements QueueHost, RequestHost {
   }
 
   pressure(queue: Queue, filled: boolean, size: number): void {
-    this.announce(filled ? 'queue.filled' : 'queue.relieved', { name: queue.name, size, limit: queue.room.limit })
+    this.announce(filled ? 'queue.filled' : 'queue.relieved', { name: queue.name, size, limit: queue.limits.limit })
   }
 
   overran(delivery: Delivery, limitMs: number): void {

@@ -3,27 +3,38 @@ import type { Member } from './member.ts'
 
 // Hot path. Who may handle the messages of a queue, and what they have in hand.
 
+const NOBODY: readonly Member[] = Object.freeze([])
+
 /** The members of a queue, and the list of their running handlers. */
 export class Crew {
-  members: readonly Member[] = []
+  members: readonly Member[] = NOBODY
+  /** The only member; undefined when there are none or several. */
+  #only: Member | undefined = undefined
   running = 0
   #next = 0
   #runs: Run | undefined = undefined
 
+  get isEmpty(): boolean {
+    return this.#only === undefined && this.members.length === 0
+  }
+
   join(member: Member): void {
     this.members = [...this.members, member]
+    this.#only = this.members.length === 1 ? member : undefined
   }
 
   /** False when the member was not there. */
   leave(member: Member): boolean {
     const before = this.members.length
     this.members = this.members.filter((one) => one !== member)
+    this.#only = this.members.length === 1 ? this.members[0] : undefined
     this.#next = 0
     return this.members.length < before
   }
 
   /** True when some member could take one more message, in a session or without one. */
   hasRoom(inSession: boolean): boolean {
+    if (this.#only !== undefined) return this.#only.hasRoom(inSession)
     const { members } = this
     for (let index = 0; index < members.length; index++) if (members[index]!.hasRoom(inSession)) return true
     return false
@@ -31,8 +42,8 @@ export class Crew {
 
   /** Round robin among the members that have room; a message that breaks a cycle goes to any. */
   choose(inSession: boolean): Member {
+    if (this.#only !== undefined) return this.#only
     const { members } = this
-    if (members.length === 1) return members[0]!
     for (let step = 0; step < members.length; step++) {
       const member = members[(this.#next + step) % members.length]!
       if (!member.hasRoom(inSession)) continue

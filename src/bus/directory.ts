@@ -30,7 +30,7 @@ import {
   newQueue,
   type Owner,
   type PatternOf,
-  queueOptions,
+  queueLimits,
   type SubscribeOptions,
   type Subscription,
   wrapHandler,
@@ -53,6 +53,8 @@ export interface RegisterOptions extends QueueOptions {
   /** Default `idle`. */
   readonly status?: AgentStatus
 }
+
+const NONE: readonly string[] = Object.freeze([])
 
 const STATUSES: readonly AgentStatus[] = ['idle', 'busy', 'error', 'offline', 'initializing']
 
@@ -94,7 +96,6 @@ export class Directory {
   readonly #core: Core
   readonly #sender: Sender
   readonly #subscribe: Subscribe
-  readonly #live = new Map<string, LiveAgent>()
 
   constructor(core: Core, sender: Sender, subscribe: Subscribe) {
     this.#core = core
@@ -113,17 +114,17 @@ export class Directory {
     }
     // Before anything changes: what it refuses must leave the agent that is there in its place.
     if (options.handler !== undefined) wrapHandler(options.handler, this.#core.middleware, [])
-    const room = queueOptions(name, this.#core, options)
-    this.#live.get(name)?.retire(new BusError('SUBSCRIPTION_ENDED', `agent "${name}" was replaced`))
+    const limits = queueLimits(name, this.#core, options)
+    before?.live?.retire(new BusError('SUBSCRIPTION_ENDED', `agent "${name}" was replaced`))
     const record = before ?? this.#newRecord(name, options)
-    if (before !== undefined) before.queue.room.resize(room)
+    if (before !== undefined) before.queue.resize(limits)
     record.type = options.type
-    record.capabilities = Object.freeze([...(options.capabilities ?? [])])
+    record.capabilities = options.capabilities === undefined ? NONE : Object.freeze([...options.capabilities])
     record.status = options.status ?? 'idle'
     record.registeredAt = this.#core.clock.wallMs(this.#core.clock.readMs())
     record.generation++
-    const agent = new LiveAgent(this.#core, this.#sender, record, options, this.#subscribe, () => this.#forget(name))
-    this.#live.set(name, agent)
+    const agent = new LiveAgent(this.#core, this.#sender, record, options, this.#subscribe)
+    record.live = agent
     this.#core.announce('agent.registered', { agent: agentInfo(record) })
     return agent
   }
@@ -136,12 +137,12 @@ export class Directory {
 
   /** Puts the bus's present middleware around every agent's handler. */
   rewrap(): void {
-    for (const agent of this.#live.values()) agent.rewrap()
+    for (const { live } of this.#core.agents.all()) live?.rewrap()
   }
 
   /** Unregisters every agent, and ends the inboxes that were only declared. */
   endAll(): void {
-    for (const agent of [...this.#live.values()]) agent.unregister()
+    for (const { live } of [...this.#core.agents.all()]) live?.unregister()
     for (const { name, entry, queue } of [...this.#core.agents.all()]) {
       this.#core.router.remove(entry)
       this.#core.agents.delete(name)
@@ -150,7 +151,8 @@ export class Directory {
   }
 
   #newRecord(name: string, options: RegisterOptions): AgentRecord {
-    const pattern = parseTopic(agentTopic(name))
+    const topic = agentTopic(name)
+    const pattern = parseTopic(topic)
     const queue = newQueue(this.#core, name, options)
     const entry = {
       queue,
@@ -166,10 +168,14 @@ export class Directory {
     }
     const record: AgentRecord = {
       name,
+      topic,
+      route: undefined,
+      routeVersion: -1,
+      live: undefined,
       queue,
       entry,
       type: undefined,
-      capabilities: [],
+      capabilities: NONE,
       status: 'offline',
       registeredAt: undefined,
       generation: 0,
@@ -177,10 +183,6 @@ export class Directory {
     this.#core.agents.set(record)
     this.#core.router.add(entry)
     return record
-  }
-
-  #forget(name: string): void {
-    this.#live.delete(name)
   }
 }
 
@@ -190,25 +192,16 @@ class LiveAgent extends Verbs implements Agent {
   readonly #member: Member | undefined
   readonly #generation: number
   readonly #subscribe: Subscribe
-  readonly #forget: () => void
   #current: Delivery | undefined
   #inbox: Inbox | undefined
   #subscriptions: Set<LiveSubscription> | undefined
 
-  constructor(
-    core: Core,
-    sender: Sender,
-    record: AgentRecord,
-    options: RegisterOptions,
-    subscribe: Subscribe,
-    forget: () => void,
-  ) {
+  constructor(core: Core, sender: Sender, record: AgentRecord, options: RegisterOptions, subscribe: Subscribe) {
     super(core, sender, { from: record.name, session: undefined, delivery: undefined, cause: undefined })
     this.name = record.name
     this.#record = record
     this.#generation = record.generation
     this.#subscribe = subscribe
-    this.#forget = forget
     if (options.handler === undefined) return
     const timeoutMs = options.handlerTimeoutMs ?? core.options.handlerTimeoutMs
     this.#member = new Member(
@@ -294,7 +287,7 @@ class LiveAgent extends Verbs implements Agent {
     core.agents.delete(name)
     this.retire(error)
     this.#record.queue.end(error)
-    this.#forget()
+    this.#record.live = undefined
     core.announce('agent.unregistered', { name })
     return true
   }

@@ -88,7 +88,7 @@ export class Distributor {
     for (let index = 0; index < queues.length; index++) {
       const queue = queues[index]!
       if (queue.closed) continue
-      if (queue.room.slowingMs > slowingMs) slowingMs = queue.room.slowingMs
+      if (queue.slowingMs > slowingMs) slowingMs = queue.slowingMs
       if (frame !== undefined && this.#urges(queue, message, frame)) accepted++
       else if (queue.offer(message)) accepted++
       else {

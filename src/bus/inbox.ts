@@ -79,7 +79,8 @@ export class Inbox {
   }
 
   /** The next message. Rejects with RECEIVE_TIMEOUT, SUBSCRIPTION_ENDED or CANCELLED; the time covers all waiting inside the call. */
-  async receive(options: ReceiveOptions = {}): Promise<Message> {
+  async receive(options?: ReceiveOptions): Promise<Message> {
+    if (options === undefined) return this.#next(this.#core.options.receiveTimeoutMs, undefined)
     checkOptions('receive', options, RULES)
     const timeoutMs = options.timeoutMs ?? this.#core.options.receiveTimeoutMs
     return this.#next(timeoutMs, options.signal)

@@ -95,7 +95,7 @@ export class Lifecycle {
     for (let busy = true; busy; ) {
       busy = false
       for (const queue of [...this.queues()]) {
-        queue.room.close(error)
+        queue.closeRoom(error)
         const cleared = queue.clear('shutdown', error)
         left += cleared
         busy ||= cleared > 0

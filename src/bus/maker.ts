@@ -1,6 +1,6 @@
 import type { Clock } from '../kit/clock.ts'
-import { BusError } from '../kit/errors.ts'
-import { copyData, freezeData, frozen } from '../message/freeze.ts'
+import { BusError, isBusError } from '../kit/errors.ts'
+import { copyData, freezeData, met } from '../message/freeze.ts'
 import { freezeHeaders } from '../message/headers.ts'
 import type { IdMaker } from '../message/ids.ts'
 import { type Cause, Envelope, pathOf } from '../message/message.ts'
@@ -76,11 +76,12 @@ export class Maker {
       return data
     }
     if (mode === 'freeze') {
-      freezeData(data, this.#options.maxPayloadBytes)
-      this.#loose = frozen.loose
-      this.#measure(topic, frozen.bytes)
+      this.#measure(topic, this.#freeze(topic, data))
+      this.#loose = met.loose
+      if (!met.loose) return data
+      met.loose = false
       // The publisher may go on changing what cannot be frozen: the message keeps what it was at publish.
-      return this.#loose ? copyData(data) : data
+      return copyData(data)
     }
     if (mode === 'share') {
       this.#loose = false
@@ -88,10 +89,22 @@ export class Maker {
       return data
     }
     const copy = copyData(data)
-    freezeData(copy, this.#options.maxPayloadBytes)
+    this.#measure(topic, this.#freeze(topic, copy as object))
+    met.loose = false
     this.#loose = true
-    this.#measure(topic, frozen.bytes)
     return copy
+  }
+
+  #freeze(topic: string, data: object): number {
+    try {
+      return freezeData(data, this.#options.maxPayloadBytes)
+    } catch (error) {
+      met.loose = false
+      if (!isBusError(error, 'PAYLOAD_TOO_LARGE')) throw error
+      throw new BusError('PAYLOAD_TOO_LARGE', `data for "${topic}": ${error.message}`, {
+        details: { ...error.details, topic },
+      })
+    }
   }
 
   #measure(topic: string, bytes: number): void {

@@ -5,7 +5,8 @@ import type { Queue } from './queue.ts'
 export type HandledByLevel = Readonly<Record<Priority, number>>
 
 export function handledBy(queue: Queue): HandledByLevel {
-  const [critical = 0, high = 0, normal = 0, low = 0, background = 0] = queue.handledByLane
+  const [critical = 0, high = 0, , low = 0, background = 0] = queue.handledByLane ?? []
+  const normal = queue.handledNormal + (queue.handledByLane?.[2] ?? 0)
   return { critical, high, normal, low, background }
 }
 

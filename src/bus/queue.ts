@@ -1,6 +1,6 @@
 import { BusError } from '../kit/errors.ts'
 import { Envelope } from '../message/message.ts'
-import { LANE_OF, laneOf } from '../message/priority.ts'
+import { laneOf, type Priority } from '../message/priority.ts'
 import type { Account } from './account.ts'
 import type { FailureReason, Outcome } from './ack.ts'
 import { Backlog } from './backlog.ts'
@@ -8,8 +8,8 @@ import { Crew } from './crew.ts'
 import { Delivery, type DeliveryHost, type DeliveryOwner, type Note, Run } from './delivery.ts'
 import { invoke } from './invoke.ts'
 import type { Member } from './member.ts'
-import type { QueueOptions } from './options.ts'
-import { type Overflowed, Room, type RoomOwner } from './room.ts'
+import { whyOver } from './over.ts'
+import { type Limits, type Overflowed, Room, type RoomOwner } from './room.ts'
 
 // Hot path: written for the machine. Everything that a plain subscription does not use is made on demand.
 
@@ -47,11 +47,8 @@ export interface QueueHost extends DeliveryHost {
   ): void
 }
 
-/** Who takes messages by hand. */
-export interface Receiver {
-  /** False when it has given up meanwhile. */
-  take(message: Envelope): boolean
-}
+/** Who takes messages by hand; false when it has given up meanwhile. */
+export type Receiver = { take(message: Envelope): boolean }
 
 /**
  * Where messages wait for one subscription, one agent, or the members of one group, and from where they are handed out: highest lane
@@ -60,7 +57,10 @@ export interface Receiver {
 export class Queue implements DeliveryOwner, RoomOwner {
   readonly host: QueueHost
   readonly name: string
-  readonly room: Room
+  limits: Limits
+  /** Made when the queue first comes to its limits. */
+  #room: Room | undefined = undefined
+  readonly #overtaking: number
   readonly #crew = new Crew()
   readonly #backlog: Backlog
   #receivers: Receiver[] | undefined = undefined
@@ -71,19 +71,21 @@ export class Queue implements DeliveryOwner, RoomOwner {
   dequeued = 0
   dropped = 0
   maxSize = 0
-  /** Handled messages by lane. */
-  readonly handledByLane = [0, 0, 0, 0, 0]
-  /** Monotonic milliseconds; below zero before the first. */
+  /** Handled messages of the level normal, and of all levels but that. */
+  handledNormal = 0
+  handledByLane: number[] | undefined = undefined
+  /** Whole monotonic milliseconds, which take no room of their own; below zero before the first. */
   lastHandledMs = -1
-  /** Monotonic milliseconds of the last progress: a message came into an empty queue, or one was settled. */
+  /** Whole monotonic milliseconds of the last progress: a message came into an empty queue, or one was settled. */
   progressMs: number
 
-  constructor(host: QueueHost, name: string, options: Required<QueueOptions>, overtaking: number) {
+  constructor(host: QueueHost, name: string, limits: Limits, overtaking: number) {
     this.host = host
     this.name = name
+    this.limits = limits
+    this.#overtaking = overtaking
     this.#backlog = new Backlog(this.#crew, overtaking)
-    this.room = new Room(this, options, overtaking)
-    this.progressMs = host.clock.lastMs
+    this.progressMs = Math.floor(host.clock.lastMs)
   }
 
   get clock(): QueueHost['clock'] {
@@ -92,6 +94,32 @@ export class Queue implements DeliveryOwner, RoomOwner {
 
   get wheel(): QueueHost['wheel'] {
     return this.host.wheel
+  }
+
+  /** The figures of what happened at the limits; undefined while the queue never came to them. */
+  get pressure(): Room | undefined {
+    return this.#room
+  }
+
+  get #limitsMet(): Room {
+    this.#room ??= new Room(this, this.#overtaking)
+    return this.#room
+  }
+
+  /** Publishers that wait for room are refused. */
+  closeRoom(error: BusError): void {
+    this.#room?.close(error)
+  }
+
+  /** Milliseconds by which publishers are slowed now. */
+  get slowingMs(): number {
+    return this.#room === undefined ? 0 : this.#room.slowingMs
+  }
+
+  /** Other limits from now on; what waits stays, and whoever waits for room is looked at again. */
+  resize(limits: Limits): void {
+    this.limits = limits
+    this.#room?.shrank(this.size)
   }
 
   /** Messages that wait. */
@@ -126,14 +154,14 @@ export class Queue implements DeliveryOwner, RoomOwner {
   /** Takes a message in; false when there is no room and {@link overflow} must decide. */
   offer(message: Envelope): boolean {
     const size = this.size
-    if (size >= this.room.limit || this.room.waiting > 0) return false
+    if (size >= this.limits.limit || (this.#room !== undefined && this.#room.waiting > 0)) return false
     this.#accept(message, size + 1)
     return true
   }
 
   /** Decides about a message that `offer` did not take. */
   overflow(message: Envelope): Overflowed {
-    const decided = this.room.full(message, this.host.clock.nowMs())
+    const decided = this.#limitsMet.full(message, this.host.clock.nowMs())
     if (decided.type === 'made-room') this.#accept(message, this.size + 1)
     else if (decided.type === 'dropped') {
       ;(Envelope.accountOf(message) as Account).accept()
@@ -216,7 +244,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
       this.drop(one, reason, error)
       count++
     }
-    this.room.shrank(this.size)
+    this.#room?.shrank(this.size)
     return count
   }
 
@@ -224,12 +252,12 @@ export class Queue implements DeliveryOwner, RoomOwner {
   end(error: BusError): void {
     if (this.closed) return
     this.closed = true
-    this.room.close(error)
+    this.closeRoom(error)
     this.clear('unregistered', error)
     if (this.#crew.running > 0) this.host.leaving.add(this)
   }
 
-  pressure(filled: boolean, size: number): void {
+  tellPressure(filled: boolean, size: number): void {
     this.host.pressure(this, filled, size)
   }
 
@@ -269,16 +297,15 @@ export class Queue implements DeliveryOwner, RoomOwner {
   #handOutTurn(): void {
     const { clock, pump } = this.host
     const backlog = this.#backlog
-    const { room } = this
     let handed = 0
     // Set while a reading of the clock is newer than everything that happened since.
     let nowMs = -1
     for (; handed < TURN; handed++) {
-      if (this.#crew.members.length === 0) break
+      if (this.#crew.isEmpty) break
       if (backlog.size === 0 || (!pump.hasRoom && !backlog.hasUrgent && !pump.mayStart(this))) break
       const message = backlog.next()
       if (message === undefined) break
-      if (room.isWatching) room.shrank(backlog.size)
+      if (this.#room !== undefined) this.#room.shrank(backlog.size)
       if (Envelope.mayBeOver(message) && this.#isOver(message)) continue
       const startedMs = nowMs < 0 ? clock.nowMs() : nowMs
       if (this.#start(message, startedMs)) {
@@ -294,10 +321,10 @@ export class Queue implements DeliveryOwner, RoomOwner {
     ;(Envelope.accountOf(message) as Account).accept()
     this.enqueued++
     if (size > this.maxSize) this.maxSize = size
-    if (size === 1 && this.#crew.running === 0) this.progressMs = this.host.clock.lastMs
+    if (size === 1 && this.#crew.running === 0) this.progressMs = Math.floor(this.host.clock.lastMs)
     this.#backlog.push(message)
-    if (size > this.room.highMark) this.room.grew(size)
-    if (this.#crew.members.length === 0) this.#feed()
+    if (size > this.limits.highMark) this.#limitsMet.grew(size)
+    if (this.#crew.isEmpty) this.#feed()
     else if (!this.scheduled && !this.#dispatching && (this.#crew.running === 0 || this.#crew.hasRoom(true))) {
       this.host.schedule(this)
     }
@@ -305,7 +332,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
 
   #takeAny(): Envelope | undefined {
     const message = this.#backlog.takeAny()
-    if (message !== undefined) this.room.shrank(this.size)
+    if (message !== undefined) this.#room?.shrank(this.size)
     return message
   }
 
@@ -325,33 +352,28 @@ export class Queue implements DeliveryOwner, RoomOwner {
   }
 
   #noteEnd(message: Envelope, startedMs: number, nowMs: number, handled: boolean): void {
-    this.progressMs = nowMs
+    const wholeMs = Math.floor(nowMs)
+    this.progressMs = wholeMs
     ;(Envelope.accountOf(message) as Account).channel.handling.record(nowMs - startedMs)
-    if (!handled) return
-    this.lastHandledMs = nowMs
-    const { priority } = message
-    this.handledByLane[priority === 'normal' ? 2 : laneOf(priority)]!++
+    if (handled) this.#noteHandled(message.priority, wholeMs)
+  }
+
+  #noteHandled(priority: Priority, wholeMs: number): void {
+    this.lastHandledMs = wholeMs
+    if (priority === 'normal') this.handledNormal++
+    else {
+      this.handledByLane ??= [0, 0, 0, 0, 0]
+      this.handledByLane[laneOf(priority)]!++
+    }
   }
 
   /** Settles a message that must not be handled any more; false when it may. */
   #isOver(message: Envelope): boolean {
-    const note = Envelope.noteOf(message) as Note | undefined
-    if (note?.cancelled) {
-      this.#backlog.skipped(message.session)
-      this.drop(
-        message,
-        'cancelled',
-        new BusError('CANCELLED', `"${message.topic}" was cancelled before it was handled`),
-      )
-      return true
-    }
-    const lateMs = this.host.clock.nowMs() - Envelope.deadlineMs(message)
-    if (lateMs < 0) return false
+    const over = whyOver(message, this.host.clock.nowMs(), this.name)
+    if (over === undefined) return false
     this.#backlog.skipped(message.session)
-    const error = new BusError('MESSAGE_EXPIRED', `"${message.topic}" expired in the queue of "${this.name}"`, {
-      details: { name: this.name, topic: message.topic, lateMs },
-    })
-    this.host.settle(this, message, 'expired', undefined, 'expired', error, undefined)
+    if (over.outcome === 'dropped') this.drop(message, over.reason, over.error)
+    else this.host.settle(this, message, over.outcome, undefined, over.reason, over.error, undefined)
     return true
   }
 
@@ -360,9 +382,8 @@ export class Queue implements DeliveryOwner, RoomOwner {
     const account = Envelope.accountOf(message) as Account
     account.channel.latency.record(nowMs - Envelope.publishedMs(message))
     this.dequeued++
-    this.progressMs = nowMs
-    this.lastHandledMs = nowMs
-    this.handledByLane[LANE_OF[message.priority]]!++
+    this.progressMs = Math.floor(nowMs)
+    this.#noteHandled(message.priority, this.progressMs)
     this.host.settle(this, message, 'handled', undefined, undefined, undefined, undefined)
     return Envelope.isLoose(message) ? Envelope.ownCopy(message) : message
   }

@@ -7,7 +7,7 @@ import type { Envelope } from '../message/message.ts'
 import { LANE_OF, type Priority } from '../message/priority.ts'
 import { type FakeEnv, fakeEnv } from '../testing/fake-env.ts'
 import type { QueueOptions } from './options.ts'
-import { Room } from './room.ts'
+import { limitsOf, Room } from './room.ts'
 
 const DEFAULTS: Required<QueueOptions> = { limit: 2, overflow: 'wait', waitMs: 1_000, highWater: 0.8, lowWater: 0.5 }
 
@@ -19,15 +19,17 @@ function setup(options: Partial<Required<QueueOptions>> = {}): {
   pressures: [filled: boolean, size: number][]
   offer(message: Envelope): ReturnType<Room['full']> | 'accepted'
   leave(): void
+  resize(options: Partial<Required<QueueOptions>>): void
 } {
   const env = fakeEnv()
   const queue: Envelope[] = []
   const pressures: [boolean, number][] = []
   const grown = (): void => {
-    if (queue.length > room.highMark) room.grew(queue.length)
+    if (queue.length > owner.limits.highMark) room.grew(queue.length)
   }
   const owner = {
     name: 'q',
+    limits: limitsOf({ ...DEFAULTS, ...options }),
     get size() {
       return queue.length
     },
@@ -47,18 +49,22 @@ function setup(options: Partial<Required<QueueOptions>> = {}): {
       )
       return true
     },
-    pressure: (filled: boolean, size: number) => void pressures.push([filled, size]),
+    tellPressure: (filled: boolean, size: number) => void pressures.push([filled, size]),
   }
-  const room: Room = new Room(owner, { ...DEFAULTS, ...options }, 100)
+  const room: Room = new Room(owner, 100)
   return {
     env,
     room,
     queue,
     pressures,
     offer(message) {
-      if (queue.length >= room.limit) return room.full(message, env.monotonicMs())
+      if (queue.length >= owner.limits.limit) return room.full(message, env.monotonicMs())
       owner.admit(message)
       return 'accepted'
+    },
+    resize(other) {
+      owner.limits = limitsOf({ ...DEFAULTS, ...other })
+      room.shrank(queue.length)
     },
     leave() {
       queue.shift()
@@ -204,11 +210,11 @@ test('closing refuses all who wait, with the error given', async () => {
 })
 
 test('a larger limit lets those in who wait', async () => {
-  const { offer, room, queue } = setup()
+  const { offer, resize, queue } = setup()
   offer(make(1))
   offer(make(2))
   const waits = outcomeOf(offer(make(3)))
-  room.resize({ ...DEFAULTS, limit: 5 })
+  resize({ limit: 5 })
   expect(await waits).toBeUndefined()
   expect(queue.map(({ data }) => data)).toEqual([1, 2, 3])
 })

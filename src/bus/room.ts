@@ -21,13 +21,14 @@ export type Overflowed =
 export interface RoomOwner {
   readonly name: string
   readonly size: number
+  readonly limits: Limits
   readonly clock: Clock
   readonly wheel: TimerWheel
   /** Puts a message in that had to wait. */
   admit(message: Envelope): void
   /** Drops the oldest message of the lowest level that is not above `lane`; false when there is none. */
   dropLowest(lane: number): boolean
-  pressure(filled: boolean, size: number): void
+  tellPressure(filled: boolean, size: number): void
 }
 
 class Waiter extends Deadline {
@@ -47,14 +48,23 @@ class Waiter extends Deadline {
   }
 }
 
-/** The limit of a queue: who waits, who is refused, what is dropped, and when the pressure is announced. */
+/** The limits of queues; one object serves all queues with the same ones. */
+export interface Limits {
+  readonly limit: number
+  readonly overflow: Overflow
+  readonly waitMs: number
+  /** Messages above which the pressure is announced, and down to which it is over. */
+  readonly highMark: number
+  readonly lowMark: number
+}
+
+/** The limits that the options of a queue stand for. */
+export function limitsOf({ limit, overflow, waitMs, highWater, lowWater }: Required<QueueOptions>): Limits {
+  return Object.freeze({ limit, overflow, waitMs, highMark: limit * highWater, lowMark: limit * lowWater })
+}
+
+/** What happens at the limits of a queue: who waits, who is refused, what is dropped, and when the pressure is announced. */
 export class Room {
-  limit = 0
-  overflow: Overflow = 'wait'
-  waitMs = 0
-  /** Messages above which {@link grew} wants to know. */
-  highMark = 0
-  #low = 0
   readonly #owner: RoomOwner
   readonly #overtaking: number
   #waiters: Lanes<Waiter> | undefined
@@ -66,20 +76,9 @@ export class Room {
   /** Monotonic milliseconds of the last crossing. */
   lastHighWaterMs: number | undefined = undefined
 
-  constructor(owner: RoomOwner, options: Required<QueueOptions>, overtaking: number) {
+  constructor(owner: RoomOwner, overtaking: number) {
     this.#owner = owner
     this.#overtaking = overtaking
-    this.resize(options)
-  }
-
-  /** Other limits from now on; what waits stays, and whoever waits for room is looked at again. */
-  resize(options: Required<QueueOptions>): void {
-    this.limit = options.limit
-    this.overflow = options.overflow
-    this.waitMs = options.waitMs
-    this.highMark = options.limit * options.highWater
-    this.#low = options.limit * options.lowWater
-    this.shrank(this.#owner.size)
   }
 
   /** Publishers that wait for room. */
@@ -108,17 +107,17 @@ export class Room {
     this.#filled = true
     this.highWaterHits++
     this.lastHighWaterMs = this.#owner.clock.lastMs
-    this.#owner.pressure(true, size)
+    this.#owner.tellPressure(true, size)
   }
 
   /** After a message left: lets the next publisher in, and arms the announcement again at the low mark. */
   shrank(size: number): void {
-    if (this.#filled && size <= this.#low) {
+    if (this.#filled && size <= this.#owner.limits.lowMark) {
       this.#filled = false
       this.#slowingMs = Math.max(0, this.#slowingMs - 10)
-      this.#owner.pressure(false, size)
+      this.#owner.tellPressure(false, size)
     }
-    while (this.#waiting > 0 && this.#owner.size < this.limit) {
+    while (this.#waiting > 0 && this.#owner.size < this.#owner.limits.limit) {
       const waiter = this.#waiters?.take()
       if (waiter === undefined) return
       if (waiter.done) continue
@@ -131,7 +130,8 @@ export class Room {
   /** Decides about a message for which there is no room. */
   full(message: Envelope, nowMs: number): Overflowed {
     const lane = LANE_OF[message.priority]
-    switch (this.overflow) {
+    const { overflow } = this.#owner.limits
+    switch (overflow) {
       case 'refuse':
         return this.#refused()
       case 'adaptive':
@@ -144,7 +144,7 @@ export class Room {
       case 'wait':
         return this.#wait(message, nowMs)
       default:
-        return this.overflow satisfies never
+        return overflow satisfies never
     }
   }
 
@@ -153,7 +153,7 @@ export class Room {
     if (waiter.done) return
     this.#end(waiter)
     this.rejected++
-    waiter.outcome.resolve(this.#error(`; ${this.waitMs} ms of waiting passed`))
+    waiter.outcome.resolve(this.#error(`; ${this.#owner.limits.waitMs} ms of waiting passed`))
     // Dead waiters stay in their lane until they come up; too many of them are swept out.
     if (this.#waiters !== undefined && this.#waiters.size > 2 * this.#waiting + 16)
       this.#waiters.filter((one) => !one.done)
@@ -171,12 +171,13 @@ export class Room {
 
   #wait(message: Envelope, nowMs: number): Overflowed {
     // Waiting takes memory as well: as many may wait as the queue holds.
-    if (this.waitMs === 0 || this.#waiting >= this.limit) return this.#refused()
+    const { waitMs, limit } = this.#owner.limits
+    if (waitMs === 0 || this.#waiting >= limit) return this.#refused()
     this.#waiters ??= new Lanes<Waiter>(this.#overtaking)
     const waiter = new Waiter(this, message)
     this.#waiters.push(LANE_OF[message.priority], waiter)
     this.#waiting++
-    this.#owner.wheel.add(waiter, nowMs + this.waitMs, nowMs)
+    this.#owner.wheel.add(waiter, nowMs + waitMs, nowMs)
     return { type: 'waits', outcome: waiter.outcome.promise }
   }
 
@@ -192,9 +193,9 @@ export class Room {
   }
 
   #error(more: string): BusError {
-    const { name, size } = this.#owner
-    return new BusError('QUEUE_FULL', `the queue of "${name}" is full (${size} of ${this.limit} messages)${more}`, {
-      details: { name, size, limit: this.limit, overflow: this.overflow },
+    const { name, size, limits } = this.#owner
+    return new BusError('QUEUE_FULL', `the queue of "${name}" is full (${size} of ${limits.limit} messages)${more}`, {
+      details: { name, size, limit: limits.limit, overflow: limits.overflow },
     })
   }
 }

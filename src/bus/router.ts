@@ -7,7 +7,7 @@ import type { Queue } from './queue.ts'
 import { TopicTrie } from './topic-trie.ts'
 
 /** Most topics whose routes are remembered at once is twice this. */
-const GENERATION = 8_192
+const GENERATION = 32_768
 
 /** A queue under a pattern, with the conditions under which it gets a message. */
 export interface Entry {
@@ -60,6 +60,8 @@ export class Router {
   #young = new Map<string, Route>()
   #old = new Map<string, Route>()
   #turns = 0
+  /** Rises whenever a route may have changed. */
+  version = 0
 
   readonly #onFilterError: (entry: Entry, message: Message, error: unknown) => void
 
@@ -179,6 +181,7 @@ export class Router {
   }
 
   #forget(pattern: readonly string[]): void {
+    this.version++
     if (isWildcard(pattern)) {
       this.#young.clear()
       this.#old.clear()

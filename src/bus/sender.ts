@@ -48,6 +48,39 @@ export class Sender {
     }
   }
 
+  /** One message to one agent: the common case of {@link send}, without lists in between. */
+  sendToOne(name: string, data: unknown, origin: Origin | undefined): Promise<Ack> {
+    const core = this.#core
+    const record = core.agents.find(name)
+    if (core.state !== 'running' || record?.registeredAt === undefined)
+      return this.send([name], data, undefined, origin)
+    const route = this.#routeOf(record)
+    if (route.only !== record.queue) return this.send([name], data, undefined, origin)
+    let message: Envelope
+    try {
+      message = core.maker.make(record.topic, data, undefined, origin)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    this.spread.begin(route, message, undefined)
+    const { queue } = record
+    if (!queue.closed && queue.slowingMs === 0 && queue.offer(message)) {
+      return Promise.resolve(ack(message, 1, NOBODY_REFUSED, false, [name]))
+    }
+    const delivered = this.spread.offerAll([queue], message, undefined, undefined)
+    return this.#acknowledge(message, delivered, undefined, undefined, false, [name])
+  }
+
+  /** The route of an agent's inbox; kept beside the agent as long as nobody subscribes or leaves. */
+  #routeOf(record: AgentRecord): Route {
+    const { router } = this.#core
+    if (record.route === undefined || record.routeVersion !== router.version) {
+      record.route = router.route(record.topic)
+      record.routeVersion = router.version
+    }
+    return record.route
+  }
+
   /** One message to named agents. */
   async send(
     names: readonly string[],
@@ -195,7 +228,7 @@ export class Sender {
   /** The most common case, without a list in between. */
   #publishToOne(route: Route, queue: Queue, message: Envelope): Promise<Ack> {
     this.spread.begin(route, message, undefined)
-    if (!queue.closed && queue.room.slowingMs === 0 && queue.offer(message)) {
+    if (!queue.closed && queue.slowingMs === 0 && queue.offer(message)) {
       return Promise.resolve(ack(message, 1, NOBODY_REFUSED, false))
     }
     return this.#acknowledge(
@@ -334,6 +367,15 @@ function withNames(base: Ack, names: readonly string[] | undefined): Ack {
   return { ...base, accepted: names.filter((name) => !refused.has(name)) }
 }
 
-function ack(message: Envelope, recipients: number, refused: readonly Refusal[], held: boolean): Ack {
-  return { id: message.id, topic: message.topic, level: 'memory', duplicate: false, recipients, refused, held }
+function ack(
+  message: Envelope,
+  recipients: number,
+  refused: readonly Refusal[],
+  held: boolean,
+  accepted?: readonly string[],
+): Ack {
+  const { id, topic } = message
+  return accepted === undefined
+    ? { id, topic, level: 'memory', duplicate: false, recipients, refused, held }
+    : { id, topic, level: 'memory', duplicate: false, recipients, refused, held, accepted }
 }

@@ -67,7 +67,11 @@ export class LiveSession extends Verbs implements Session {
     if (!this.active) return
     this.active = false
     // An inbox has no handler that could empty it: what waits there is dropped, and reported.
-    await Promise.all([...this.#own].map((one) => (one.member === undefined ? one.unsubscribe() : one.drain())))
+    const ends = [...this.#own].map(async (one) => {
+      if (one.member === undefined) one.unsubscribe()
+      else await one.drain()
+    })
+    await Promise.all(ends)
     this.#own.clear()
   }
 

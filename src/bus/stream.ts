@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib'
 import type { Clock } from '../kit/clock.ts'
 import { BusError } from '../kit/errors.ts'
 import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
-import { copyData, freezeData, frozen } from '../message/freeze.ts'
+import { copyData, freezeAndLook } from '../message/freeze.ts'
 import type { Chunk } from './publisher.ts'
 
 /** How a stream stands; the last three are its ends. */
@@ -135,8 +135,7 @@ export class StreamBuffer<T = unknown> extends Deadline {
    */
   async write(data: T, options: WriteOptions = {}): Promise<void> {
     this.#mustBeActive()
-    freezeData(data, this.setup.room.maxBytes)
-    const { loose, bytes: size } = frozen
+    const { loose, bytes: size } = freezeAndLook(data, this.setup.room.maxBytes)
     const checksum = checksumOf(data)
     if (options.checksum !== undefined && options.checksum !== checksum) {
       const index = this.totalChunks

@@ -9,6 +9,7 @@ import { Member } from './member.ts'
 import { checkWater, QUEUE_RULES, type QueueOptions } from './options.ts'
 import { Queue } from './queue.ts'
 import { type HandledByLevel, handledBy, lastHandled } from './queue-figures.ts'
+import { type Limits, limitsOf } from './room.ts'
 import type { Entry } from './router.ts'
 
 /** Which messages a subscription gets, how many at once, and how much room it has. */
@@ -128,9 +129,11 @@ export function wrapHandler(handler: Handler, outer: readonly Middleware[], inne
   return [...outer, ...inner].reduceRight(wrap, handler)
 }
 
-/** Checks the options of one queue against the defaults of the bus. */
-export function queueOptions(owner: string, core: Core, options: QueueOptions): Required<QueueOptions> {
+/** The limits of one queue: its own options, else those of the bus. Queues without options of their own share one object. */
+export function queueLimits(owner: string, core: Core, options: QueueOptions): Limits {
   const of = core.options
+  const own = QUEUE_FIELDS.some((field) => options[field] !== undefined)
+  if (!own) return core.limits
   const chosen = {
     limit: options.limit ?? of.limit,
     overflow: options.overflow ?? of.overflow,
@@ -139,8 +142,10 @@ export function queueOptions(owner: string, core: Core, options: QueueOptions): 
     lowWater: options.lowWater ?? of.lowWater,
   }
   checkWater(owner, chosen.highWater, chosen.lowWater)
-  return chosen
+  return limitsOf(chosen)
 }
+
+const QUEUE_FIELDS = ['limit', 'overflow', 'waitMs', 'highWater', 'lowWater'] as const
 
 /** A subscription inside the bus: entries in the router, and a handler among the members of a queue. */
 export class LiveSubscription implements Subscription {
@@ -264,25 +269,26 @@ export function checkSubscribe(verb: string, handler: unknown, options: Subscrib
 }
 
 export function newQueue(core: Core, name: string, options: QueueOptions): Queue {
-  return new Queue(core, name, queueOptions(name, core, options), core.options.overtaking)
+  return new Queue(core, name, queueLimits(name, core, options), core.options.overtaking)
 }
 
 function queueFigures(queue: Queue): Omit<SubscriptionFigures, 'id' | 'name' | 'pattern' | 'group'> {
-  const { room, size, running, enqueued, dequeued, dropped, maxSize } = queue
+  const { size, running, enqueued, dequeued, dropped, maxSize, pressure: room } = queue
+  const { limit } = queue.limits
   return {
     waiting: size,
     running,
-    limit: room.limit,
-    percent: room.limit === Number.POSITIVE_INFINITY ? 0 : (size / room.limit) * 100,
-    full: size >= room.limit,
-    filled: room.filled,
+    limit,
+    percent: limit === Number.POSITIVE_INFINITY ? 0 : (size / limit) * 100,
+    full: size >= limit,
+    filled: room?.filled ?? false,
     enqueued,
     dequeued,
     dropped,
-    rejected: room.rejected,
+    rejected: room?.rejected ?? 0,
     maxSize,
-    highWaterHits: room.highWaterHits,
-    lastHighWater: room.lastHighWaterMs === undefined ? undefined : queue.clock.wallMs(room.lastHighWaterMs),
+    highWaterHits: room?.highWaterHits ?? 0,
+    lastHighWater: room?.lastHighWaterMs === undefined ? undefined : queue.clock.wallMs(room.lastHighWaterMs),
     handled: handledBy(queue),
     lastHandled: lastHandled(queue),
   }

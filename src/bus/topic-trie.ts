@@ -1,8 +1,8 @@
-// The sets of a branch are made when needed: an idle agent is one branch with one set, and there may be tens of thousands.
+// The lists of a branch are made when needed: an idle agent is one branch with one value, and there may be tens of thousands.
 interface Branch<T> {
   next: Map<string, Branch<T>> | undefined
-  here: Set<T> | undefined
-  rest: Set<T> | undefined
+  here: T[] | undefined
+  rest: T[] | undefined
 }
 
 function newBranch<T>(): Branch<T> {
@@ -31,11 +31,11 @@ export class TopicTrie<T> {
   add(pattern: readonly string[], value: T): void {
     const all = pattern.at(-1) === '>'
     const branch = this.#reach(all ? pattern.slice(0, -1) : pattern)
-    const set = (all ? branch.rest : branch.here) ?? new Set<T>()
-    if (all) branch.rest = set
-    else branch.here = set
-    if (set.has(value)) return
-    set.add(value)
+    const list = all ? branch.rest : branch.here
+    if (list?.includes(value)) return
+    if (list !== undefined) list.push(value)
+    else if (all) branch.rest = [value]
+    else branch.here = [value]
     this.#size++
   }
 
@@ -68,14 +68,21 @@ export class TopicTrie<T> {
     return branch
   }
 
+  /** The list without the value; undefined when nothing is left. */
+  #without(list: T[] | undefined, value: T): T[] | undefined {
+    const at = list?.indexOf(value) ?? -1
+    if (list === undefined || at < 0) return list
+    list.splice(at, 1)
+    this.#size--
+    return list.length === 0 ? undefined : list
+  }
+
   #removeBelow(branch: Branch<T>, pattern: readonly string[], depth: number, value: T): void {
     const token = pattern[depth]
     if (token === undefined) {
-      if (branch.here?.delete(value)) this.#size--
-      if (branch.here?.size === 0) branch.here = undefined
+      branch.here = this.#without(branch.here, value)
     } else if (token === '>' && depth === pattern.length - 1) {
-      if (branch.rest?.delete(value)) this.#size--
-      if (branch.rest?.size === 0) branch.rest = undefined
+      branch.rest = this.#without(branch.rest, value)
     } else {
       const next = branch.next?.get(token)
       if (next === undefined) return

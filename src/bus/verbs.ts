@@ -65,7 +65,12 @@ export class Verbs implements Publisher {
     return this.sender.publish(topic, data, options, this.origin)
   }
 
-  async send(agent: string | readonly string[], data: unknown, options?: SendOptions): Promise<Ack> {
+  send(agent: string | readonly string[], data: unknown, options?: SendOptions): Promise<Ack> {
+    if (options === undefined && typeof agent === 'string') return this.sender.sendToOne(agent, data, this.origin)
+    return this.#sendToMany(agent, data, options)
+  }
+
+  async #sendToMany(agent: string | readonly string[], data: unknown, options: SendOptions | undefined): Promise<Ack> {
     checkCall('send', options, PUBLISH_RULES)
     const names = typeof agent === 'string' ? [agent] : agent
     checkOption('send', 'agent', names, texts)

@@ -2,7 +2,7 @@ import { anObject, aText, oneOf, type Rule, shown, whole } from '../kit/check.ts
 import type { Env } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import { undecodable } from './data.ts'
-import { freezeData, frozen } from './freeze.ts'
+import { freezeAndLook } from './freeze.ts'
 import { freezeHeaders, type Headers } from './headers.ts'
 import { isMessageId, type MessageId } from './ids.ts'
 import { Envelope, type Message } from './message.ts'
@@ -75,8 +75,7 @@ export function restoreMessage(fields: MessageFields, clocks: Clocks): Message {
   const { topic, replyTo, headers, expiresAt } = fields
   checked('topic', () => parseTopic(topic))
   if (replyTo !== undefined) checked('replyTo', () => parseTopic(replyTo))
-  checked('data', () => freezeData(fields.data))
-  const { loose } = frozen
+  const { loose } = checked('data', () => freezeAndLook(fields.data))
   const nowMs = clocks.monotonicMs()
   const message = new Envelope(
     fields.id as MessageId,

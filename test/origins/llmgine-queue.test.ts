@@ -210,7 +210,7 @@ test('[L50] [LN9] whoever published a message that was dropped or refused learns
     for (const n of lost) expect(await fates[n], `${overflow} ${n}`).toBe(refuses ? 'QUEUE_FULL' : 'MESSAGE_DROPPED')
     const { refused, ledger, channels } = bus.stats()
     expect([refused, ledger.dropped]).toEqual(refuses ? [4, 0] : [0, 4])
-    expect(channels['q']).toMatchObject({ refused, ledger: { dropped: ledger.dropped } })
+    expect(channels.q).toMatchObject({ refused, ledger: { dropped: ledger.dropped } })
     expect(told.map(({ reason, message }) => [reason, message.data])).toEqual(
       refuses ? [] : lost.map((n) => ['queue-full', n]),
     )

@@ -117,7 +117,7 @@ test('[W6] a handler gets a message for it once, a declared absent one gets them
 
   const fault = await faultOf(bus.send('nobody', 1))
   expect(fault.code).toBe('UNKNOWN_AGENT')
-  expect(fault.details['wanted']).toBe('nobody')
+  expect(fault.details.wanted).toBe('nobody')
   expect(bus.agent('nobody')).toBeUndefined()
 })
 

@@ -284,7 +284,7 @@ test('[WN16] a message whose target throws is counted', async () => {
   })
   await bus.send('target', 'kept', { until: 'handled' })
   expect(bus.stats()).toMatchObject({ failures: 1, ledger: { failed: 1, handled: 0, pending: 0 } })
-  expect(bus.stats().channels['agent']?.ledger.failed).toBe(1)
+  expect(bus.stats().channels.agent?.ledger.failed).toBe(1)
   expect(bus.health().recentFailures).toBe(1)
   expect(bus.failures()).toMatchObject([{ name: 'target', reason: 'handler-error', message: { data: 'kept' } }])
 })

@@ -95,7 +95,7 @@ test('[W31] the end of a requested stream is a final chunk, and an error is a fi
   expect(thrown).toMatchObject({ code: 'HANDLER_FAILED' })
   await read('bad')
   expect(seen.at(-1)).toMatchObject({ final: true, metadata: { error: expect.anything() } })
-  expect(String((seen.at(-1)?.metadata['error'] as Error | string | undefined) ?? '')).toContain('the tool broke')
+  expect(String((seen.at(-1)?.metadata.error as Error | string | undefined) ?? '')).toContain('the tool broke')
 })
 
 test('[W55] a stream is made with session, source, target, type and id, written, read, listed and counted', async () => {
@@ -136,7 +136,7 @@ test('[W56] a chunk carries its stream, index, data, size, checksum, metadata an
   const bytes = new Uint8Array([1, 2, 3, 4])
   await writer.write(bytes, { checksum: crc32(bytes).toString(16).padStart(8, '0') })
   const gap = await faultOf(writer.write('x', { index: 4 }))
-  expect([gap.code, gap.details['expected'], gap.details['found']]).toEqual(['STREAM_GAP', 2, 4])
+  expect([gap.code, gap.details.expected, gap.details.found]).toEqual(['STREAM_GAP', 2, 4])
   expect((await faultOf(writer.write('x', { index: 1 }))).code).toBe('STREAM_GAP')
   expect((await faultOf(writer.write('x', { checksum: '00000000' }))).code).toBe('STREAM_CHECKSUM')
   expect(writer.info()).toMatchObject({ chunks: 2, bytes: 9, status: 'active' })
@@ -175,7 +175,7 @@ test('[W57] [WN20] chunk 1,001 of a full stream waits for the reader or is refus
   const refusing = bus.streams.open({ id: 'refuses', overflow: 'refuse' })
   for (const n of range(1_000)) await refusing.write(n)
   const fault = await faultOf(refusing.write(1_000))
-  expect([fault.code, fault.details['limit']]).toEqual(['STREAM_FULL', 1_000])
+  expect([fault.code, fault.details.limit]).toEqual(['STREAM_FULL', 1_000])
   const reader = bus.streams.read<number>('waits')
   expect((await reader.next()).value).toMatchObject({ index: 0 })
   await late
@@ -194,7 +194,7 @@ test('[W57] at most 100 streams are active and all together hold 100 MiB', async
   const { bus, env } = r
   const writers = range(100).map(() => bus.streams.open())
   const fault = faultIn(() => bus.streams.open())
-  expect([fault.code, fault.details['allowed']]).toEqual(['STREAM_FULL', 100])
+  expect([fault.code, fault.details.allowed]).toEqual(['STREAM_FULL', 100])
   writers[99]?.complete()
   const refusing = bus.streams.open({ overflow: 'refuse' })
   const piece = new Uint8Array(MIB)

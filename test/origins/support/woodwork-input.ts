@@ -117,21 +117,18 @@ export function verbs(bus: Bus) {
   const writer = bus.streams.open()
   const throwing: Record<string, [(options: unknown) => unknown, Table]> = {
     createBus: [(options) => createBus(options as never), CREATE],
-    configure: [(options) => loose(bus)['configure']?.(options), CREATE],
-    subscribe: [(options) => loose(bus)['subscribe']?.('t', handler, options), SUBSCRIBE],
-    inbox: [(options) => loose(bus)['inbox']?.('t', options), SUBSCRIBE],
+    configure: [(options) => loose(bus).configure?.(options), CREATE],
+    subscribe: [(options) => loose(bus).subscribe?.('t', handler, options), SUBSCRIBE],
+    inbox: [(options) => loose(bus).inbox?.('t', options), SUBSCRIBE],
     'session.subscribe': [
-      (options) => loose(session)['subscribe']?.('t', handler, options),
+      (options) => loose(session).subscribe?.('t', handler, options),
       { ...SUBSCRIBE, session: [] },
     ],
-    'agent.subscribe': [
-      (options) => loose(agent)['subscribe']?.('t', handler, options),
-      { ...SUBSCRIBE, echo: NO_FLAG },
-    ],
-    register: [(options) => loose(bus)['register']?.('new', options), REGISTER],
-    'streams.open': [(options) => loose(bus.streams)['open']?.(options), STREAM],
+    'agent.subscribe': [(options) => loose(agent).subscribe?.('t', handler, options), { ...SUBSCRIBE, echo: NO_FLAG }],
+    register: [(options) => loose(bus).register?.('new', options), REGISTER],
+    'streams.open': [(options) => loose(bus.streams).open?.(options), STREAM],
     watch: [
-      (options) => loose(bus)['watch']?.(options instanceof Object ? { onStall: handler, ...options } : options),
+      (options) => loose(bus).watch?.(options instanceof Object ? { onStall: handler, ...options } : options),
       { limitMs: [...NO_MS, 0], checkMs: [...NO_MS, 0], onStall: NO_FUNCTION },
     ],
   }
@@ -139,11 +136,11 @@ export function verbs(bus: Bus) {
   for (const [name, publisher] of Object.entries({ bus, agent, session })) {
     const of = loose(publisher)
     const calls: Record<string, [(options: unknown) => unknown, Table]> = {
-      publish: [(options) => of['publish']?.('t', 1, options), PUBLISH],
-      send: [(options) => of['send']?.('worker', 1, options), PUBLISH],
-      broadcast: [(options) => of['broadcast']?.(1, options), { ...PUBLISH, exclude: NO_LIST, echo: NO_FLAG }],
-      request: [(options) => of['request']?.('t', 1, options), REQUEST],
-      requestAll: [(options) => of['requestAll']?.([['t', 1]], options), REQUEST],
+      publish: [(options) => of.publish?.('t', 1, options), PUBLISH],
+      send: [(options) => of.send?.('worker', 1, options), PUBLISH],
+      broadcast: [(options) => of.broadcast?.(1, options), { ...PUBLISH, exclude: NO_LIST, echo: NO_FLAG }],
+      request: [(options) => of.request?.('t', 1, options), REQUEST],
+      requestAll: [(options) => of.requestAll?.([['t', 1]], options), REQUEST],
       requestMany: [
         (options) => publisher.requestMany('t', 1, options as never).next(),
         {
@@ -173,15 +170,15 @@ export function verbs(bus: Bus) {
     rejecting[verb] = [(options) => loose(bus)[verb]?.(options) as Promise<unknown>, drains]
   }
   rejecting['agent.receive'] = [
-    (options) => loose(agent)['receive']?.(options) as Promise<unknown>,
+    (options) => loose(agent).receive?.(options) as Promise<unknown>,
     { timeoutMs: NO_MS, signal: SIGNAL },
   ]
   rejecting['inbox.receive'] = [
-    (options) => loose(inbox)['receive']?.(options) as Promise<unknown>,
+    (options) => loose(inbox).receive?.(options) as Promise<unknown>,
     { timeoutMs: NO_MS, signal: SIGNAL },
   ]
   rejecting['stream.write'] = [
-    (options) => loose(writer)['write']?.(1, options) as Promise<unknown>,
+    (options) => loose(writer).write?.(1, options) as Promise<unknown>,
     { final: NO_FLAG, metadata: NO_OBJECT, index: [-1, 1.5, '0', null], checksum: NO_TEXT },
   ]
   return { throwing, rejecting }

@@ -233,7 +233,7 @@ export class LedgerModel {
         same(`${root}: ${outcome}`, own[outcome], tally(outcome, root))
     }
     for (const root of ['a', 'b']) same(`${root}: pending`, channels[root]?.ledger.pending ?? 0, waiting(root))
-    const inAgents = (channels['agent']?.ledger.pending ?? 0) + (channels['agents']?.ledger.pending ?? 0)
+    const inAgents = (channels.agent?.ledger.pending ?? 0) + (channels.agents?.ledger.pending ?? 0)
     same('pending at agents', inAgents, waiting('agents'))
     return faults
   }

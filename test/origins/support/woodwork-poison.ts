@@ -75,7 +75,7 @@ export const POISONS: Readonly<Record<string, Poison>> = {
   'throws a frozen circular object': {
     handler: () => {
       const circle: Record<string, unknown> = {}
-      circle['self'] = circle
+      circle.self = circle
       throw Object.freeze(circle)
     },
     ...failed,
