@@ -9,7 +9,7 @@ import { Lines } from './lines.ts'
 /** The messages of one queue that wait, in the order in which they go: urgent ones, then by lane, sessions in line. */
 export class Backlog {
   readonly #lanes: Lanes<Envelope>
-  readonly #overtaking: number
+  readonly overtaking: number
   readonly #crew: Crew
   #lines: Lines | undefined = undefined
   #sawSession = false
@@ -18,7 +18,7 @@ export class Backlog {
 
   constructor(crew: Crew, overtaking: number) {
     this.#crew = crew
-    this.#overtaking = overtaking
+    this.overtaking = overtaking
     this.#lanes = new Lanes<Envelope>(overtaking)
   }
 
@@ -127,7 +127,7 @@ export class Backlog {
     const { members } = this.#crew
     if (this.#lines !== undefined || members.length === 0 || (members.length === 1 && members[0]!.concurrency === 1))
       return
-    this.#lines = new Lines(this.#overtaking, () => this.#crew.hasRoom(false))
+    this.#lines = new Lines(this.overtaking, () => this.#crew.hasRoom(false))
     for (const { delivery } of this.#crew.runs()) this.#lines.started(delivery?.session)
   }
 

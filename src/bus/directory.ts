@@ -20,6 +20,7 @@ import type { Core } from './core.ts'
 import type { Delivery } from './delivery.ts'
 import type { Handler } from './handler.ts'
 import { Inbox, type ReceiveOptions } from './inbox.ts'
+import type { Origin } from './maker.ts'
 import { Member } from './member.ts'
 import { QUEUE_RULES, type QueueOptions } from './options.ts'
 import type { Publisher } from './publisher.ts'
@@ -186,7 +187,7 @@ export class Directory {
   }
 }
 
-class LiveAgent extends Verbs implements Agent {
+class LiveAgent extends Verbs implements Agent, Origin {
   readonly name: string
   readonly #record: AgentRecord
   readonly #member: Member | undefined
@@ -197,7 +198,9 @@ class LiveAgent extends Verbs implements Agent {
   #subscriptions: Set<LiveSubscription> | undefined
 
   constructor(core: Core, sender: Sender, record: AgentRecord, options: RegisterOptions, subscribe: Subscribe) {
-    super(core, sender, { from: record.name, session: undefined, delivery: undefined, cause: undefined })
+    super(core, sender, undefined)
+    // Its own origin: ten thousand agents need not have an object more each.
+    this.origin = this
     this.name = record.name
     this.#record = record
     this.#generation = record.generation
@@ -231,6 +234,22 @@ class LiveAgent extends Verbs implements Agent {
   protected override get frame(): Delivery | undefined {
     if (this.#current !== undefined) return this.#current
     for (const one of this.#record.queue.runs()) if (one.waits === undefined || one.waits.size === 0) return one
+    return undefined
+  }
+
+  get from(): string {
+    return this.name
+  }
+
+  get session(): undefined {
+    return undefined
+  }
+
+  get delivery(): undefined {
+    return undefined
+  }
+
+  get cause(): undefined {
     return undefined
   }
 

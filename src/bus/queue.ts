@@ -60,7 +60,6 @@ export class Queue implements DeliveryOwner, RoomOwner {
   limits: Limits
   /** Made when the queue first comes to its limits. */
   #room: Room | undefined = undefined
-  readonly #overtaking: number
   readonly #crew = new Crew()
   readonly #backlog: Backlog
   #receivers: Receiver[] | undefined = undefined
@@ -83,7 +82,6 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.host = host
     this.name = name
     this.limits = limits
-    this.#overtaking = overtaking
     this.#backlog = new Backlog(this.#crew, overtaking)
     this.progressMs = Math.floor(host.clock.lastMs)
   }
@@ -102,7 +100,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
   }
 
   get #limitsMet(): Room {
-    this.#room ??= new Room(this, this.#overtaking)
+    this.#room ??= new Room(this, this.#backlog.overtaking)
     return this.#room
   }
 

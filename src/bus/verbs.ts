@@ -41,7 +41,7 @@ const pairs: Rule = {
 export class Verbs implements Publisher {
   readonly core: Core
   readonly sender: Sender
-  readonly origin: Origin | undefined
+  protected origin: Origin | undefined
 
   constructor(core: Core, sender: Sender, origin: Origin | undefined) {
     this.core = core
