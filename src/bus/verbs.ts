@@ -6,6 +6,7 @@ import { Envelope, type Message } from '../message/message.ts'
 import type { Ack } from './ack.ts'
 import type { Core } from './core.ts'
 import type { Delivery } from './delivery.ts'
+import type { Waiting } from './distribute.ts'
 import type { Origin } from './maker.ts'
 import {
   BROADCAST_RULES,
@@ -200,13 +201,10 @@ export class Verbs implements Publisher {
           : route.responders > 0
       if (!someone) throw new BusError('NO_RESPONDERS', `nobody listens on "${topic}"`, { details: { topic } })
       const delivered = sender.spread.deliver(route, message, pending, origin?.delivery)
-      for (const { error } of delivered.refused) pending.refused(error)
-      pending.arm(delivered.accepted + delivered.refused.length)
-      for (const { outcome } of delivered.waits ?? []) {
-        void outcome.then((refusal) => {
-          if (refusal !== undefined) pending.refused(refusal.error)
-        })
-      }
+      const { accepted, refused, waits } = delivered
+      pending.arm(accepted + refused.length)
+      if (refused.length > 0) for (const { error } of refused) pending.refused(error)
+      if (waits !== undefined) awaitRoom(waits, pending)
     } catch (error) {
       pending.fail(error as BusError)
     }
@@ -215,6 +213,15 @@ export class Verbs implements Publisher {
   #capable(target: Capable): string {
     checkOption('request', 'capability', target.capability, aText)
     return agentTopic(this.core.agents.choose(target.capability).name)
+  }
+}
+
+/** A queue that lets the request wait may refuse it later. */
+function awaitRoom(waits: readonly Waiting[], pending: Pending): void {
+  for (const { outcome } of waits) {
+    void outcome.then((refusal) => {
+      if (refusal !== undefined) pending.refused(refusal.error)
+    })
   }
 }
 
