@@ -2,7 +2,6 @@ import { expect, test } from 'vitest'
 import {
   aFlag,
   aFunction,
-  aList,
   anObject,
   aText,
   checkOption,
@@ -37,7 +36,6 @@ const table: readonly [name: string, rule: Rule, good: readonly unknown[], bad: 
   ['aFunction', aFunction, [() => 0, class {}], [{}, null, 'f']],
   ['aText', aText, ['a', ' '], ['', 0, null, [], new String('a')]],
   ['anObject', anObject, [{}, [], new Map()], [null, undefined, 'a', () => 0]],
-  ['aList', aList, [[], [1]], [{ length: 0 }, 'ab', null]],
   ['texts', texts, [[], ['a']], [[''], ['a', 1], 'a', null]],
 ]
 

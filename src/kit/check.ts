@@ -55,8 +55,6 @@ export const aFunction: Rule = { allowed: 'a function', ok: (value) => typeof va
 export const aText: Rule = { allowed: 'a non-empty text', ok: (value) => typeof value === 'string' && value !== '' }
 /** An object; lists count. */
 export const anObject: Rule = { allowed: 'an object', ok: (value) => typeof value === 'object' && value !== null }
-/** A list of anything. */
-export const aList: Rule = { allowed: 'a list', ok: (value) => Array.isArray(value) }
 /** A list of texts that are not empty. */
 export const texts: Rule = {
   allowed: 'a list of non-empty texts',
