@@ -192,7 +192,8 @@ export class Core implements QueueHost, RequestHost {
     }
     const name = delivery === undefined ? queue.name : delivery.name
     if (note !== undefined) note.settled(name, outcome, value, reason, error)
-    else if (value !== undefined && message.replyTo !== undefined) this.#answerByTopic(message, value, delivery?.agent)
+    else if (value !== undefined && message.replyTo !== undefined)
+      this.respond(message, value, delivery?.agent, undefined)
     if (outcome === 'handled') {
       this.#countHandled()
       if (handled.hasSubscribers) {
@@ -272,6 +273,7 @@ export class Core implements QueueHost, RequestHost {
       this.requests.late(request, data)
       return false
     }
+    // Also a request that was handed on with its reply topic: the answer belongs to the first requester.
     if (this.requests.owns(request.replyTo)) return this.requests.answer(request, data, from, options)
     return this.#answerByTopic(request, data, from)
   }
@@ -342,8 +344,6 @@ export class Core implements QueueHost, RequestHost {
 
   /** The requester is not in this table: its answer travels as a message on the topic it named. */
   #answerByTopic(message: Envelope, value: unknown, from: string | undefined): boolean {
-    // A request that was handed on with its reply topic: the answer belongs to the first requester.
-    if (this.requests.owns(message.replyTo as string)) return this.requests.answer(message, value, from, undefined)
     try {
       const answer = this.makeAnswer(message, value, from, undefined)
       this.publishAnswer(answer)

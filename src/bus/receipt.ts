@@ -3,34 +3,28 @@ import type { DeliveryReport, FailureReason, Outcome } from './ack.ts'
 import type { Delivery, DeliveryOwner, Note } from './delivery.ts'
 import type { Entry } from './router.ts'
 
-/** Collects what becomes of one message at each recipient; passes everything on to a note behind it. */
+/** Collects what becomes of one message at each recipient. */
 export class Receipt implements Note {
   readonly frame: Delivery | undefined
-  awaited: Envelope | undefined = undefined
+  readonly awaited: Envelope
   owners: readonly DeliveryOwner[] = []
   readonly reports: DeliveryReport[] = []
   readonly #done = Promise.withResolvers<readonly DeliveryReport[]>()
-  readonly #behind: Note | undefined
+  /** A publish is not given up. */
+  readonly cancelled = false
   #settled = 0
   #expected = Number.POSITIVE_INFINITY
 
-  constructor(frame: Delivery | undefined, behind: Note | undefined) {
+  /** `frame`: the handling that waits for the recipients before it goes on. */
+  constructor(frame: Delivery | undefined, message: Envelope) {
     this.frame = frame
-    this.#behind = behind
-  }
-
-  get cancelled(): boolean {
-    return this.#behind?.cancelled ?? false
+    this.awaited = message
+    frame?.waitFor(this)
   }
 
   /** Resolves when every recipient is done. */
   get done(): Promise<readonly DeliveryReport[]> {
     return this.#done.promise
-  }
-
-  /** The publisher waits for the recipients before it goes on. */
-  hold(): void {
-    this.frame?.waitFor(this)
   }
 
   /** Says how many recipients there are; some may be done already. */
@@ -39,13 +33,10 @@ export class Receipt implements Note {
     this.#check()
   }
 
-  started(delivery: Delivery): void {
-    this.#behind?.started(delivery)
-  }
+  started(): void {}
 
-  settled(name: string, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void {
+  settled(name: string, outcome: Outcome, _value: unknown, reason: FailureReason | undefined, error: unknown): void {
     this.reports.push(reason === undefined ? { name, outcome } : { name, outcome, reason, error })
-    this.#behind?.settled(name, outcome, value, reason, error)
     this.#settled++
     this.#check()
   }

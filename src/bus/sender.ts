@@ -62,13 +62,7 @@ export class Sender {
     } catch (error) {
       return Promise.reject(error as Error)
     }
-    this.spread.begin(route, message, undefined)
-    const { queue } = record
-    if (!queue.closed && queue.slowingMs === 0 && queue.offer(message)) {
-      return Promise.resolve(ack(message, 1, NOBODY_REFUSED, false, [name]))
-    }
-    const delivered = this.spread.offerAll([queue], message, undefined, undefined)
-    return this.#acknowledge(message, delivered, undefined, undefined, false, [name])
+    return this.#publishToOne(route, record.queue, message, [name])
   }
 
   /** The route of an agent's inbox; kept beside the agent as long as nobody subscribes or leaves. */
@@ -101,12 +95,12 @@ export class Sender {
     const distinct = [...new Set(names)]
     const first = distinct[0] as string
     const only = distinct.length === 1 ? { ...options, to: first } : options
-    if (!early) for (const name of distinct) this.agent(name)
+    const find = (): readonly AgentRecord[] => distinct.map((name) => this.agent(name))
+    // Before the start an agent may still come; afterwards a missing one is refused before anything is made.
+    const known = early ? undefined : find()
     const message = this.#core.maker.make(agentTopic(first), data, only, origin)
-    const go = async (): Promise<Ack> => {
-      const records = distinct.map((name) => this.agent(name))
-      return this.#toQueues(message, records, options, origin, this.#core.router.route(message.topic))
-    }
+    const go = async (): Promise<Ack> =>
+      this.#toQueues(message, known ?? find(), options, origin, this.#core.router.route(message.topic))
     return early ? this.#later(go) : go()
   }
 
@@ -200,16 +194,13 @@ export class Sender {
     ) {
       return Promise.resolve(ack(message, this.#core.requests.deliver(message) ? 1 : 0, NOBODY_REFUSED, false))
     }
-    if (options?.until === undefined && options?.receipt !== true) {
+    const receipt = receiptFor(message, options, origin)
+    if (receipt === undefined) {
       const { plain } = route
       if (plain !== undefined && plain.length === 1) return this.#publishToOne(route, plain[0]!, message)
       return this.#acknowledge(message, this.spread.deliver(route, message, undefined, undefined), undefined, options)
     }
-    const frame = options.until === undefined || options.until === 'accepted' ? undefined : origin?.delivery
-    const receipt = new Receipt(frame, undefined)
-    receipt.awaited = message
-    receipt.hold()
-    const delivered = this.#armed(receipt, () => this.spread.deliver(route, message, receipt, frame))
+    const delivered = this.#armed(receipt, () => this.spread.deliver(route, message, receipt, receipt.frame))
     return this.#acknowledge(message, delivered, receipt, options)
   }
 
@@ -226,17 +217,13 @@ export class Sender {
   }
 
   /** The most common case, without a list in between. */
-  #publishToOne(route: Route, queue: Queue, message: Envelope): Promise<Ack> {
+  #publishToOne(route: Route, queue: Queue, message: Envelope, names?: readonly string[]): Promise<Ack> {
     this.spread.begin(route, message, undefined)
     if (!queue.closed && queue.slowingMs === 0 && queue.offer(message)) {
-      return Promise.resolve(ack(message, 1, NOBODY_REFUSED, false))
+      return Promise.resolve(ack(message, 1, NOBODY_REFUSED, false, names))
     }
-    return this.#acknowledge(
-      message,
-      this.spread.offerAll([queue], message, undefined, undefined),
-      undefined,
-      undefined,
-    )
+    const delivered = this.spread.offerAll([queue], message, undefined, undefined)
+    return this.#acknowledge(message, delivered, undefined, undefined, false, names)
   }
 
   #toQueues(
@@ -246,17 +233,13 @@ export class Sender {
     origin: Origin | undefined,
     route: Route,
   ): Promise<Ack> {
-    const until = options?.until ?? 'accepted'
-    const frame = until === 'accepted' ? undefined : origin?.delivery
-    const receipt = until !== 'accepted' || options?.receipt === true ? new Receipt(frame, undefined) : undefined
-    if (receipt !== undefined) receipt.awaited = message
-    receipt?.hold()
+    const receipt = receiptFor(message, options, origin)
     this.spread.begin(route, message, receipt)
     const own = new Set(records.map((record) => record.queue))
     // Whoever listens to the topic without being one of the agents hears it as well.
     const queues = new Set(own)
     for (const entry of this.#core.router.select(route, message)) queues.add(entry.queue)
-    const offer = (): Delivered => this.spread.offerAll([...queues], message, receipt, frame)
+    const offer = (): Delivered => this.spread.offerAll([...queues], message, receipt, receipt?.frame)
     const delivered = receipt === undefined ? offer() : this.#armed(receipt, offer)
     const held = records.some((record) => record.registeredAt === undefined)
     return this.#acknowledge(
@@ -337,6 +320,17 @@ export class Sender {
       })
     })
   }
+}
+
+/** The receipt of a publish that wants to know more than the acceptance; its handling waits only where `until` says so. */
+function receiptFor(
+  message: Envelope,
+  options: PublishOptions | undefined,
+  origin: Origin | undefined,
+): Receipt | undefined {
+  const waits = options?.until !== undefined && options.until !== 'accepted'
+  if (!waits && options?.receipt !== true) return undefined
+  return new Receipt(waits ? origin?.delivery : undefined, message)
 }
 
 /** Waits until every queue has accepted or refused. */

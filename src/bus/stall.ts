@@ -1,6 +1,5 @@
 import { aFunction, checkOption, checkOptions, milliseconds } from '../kit/check.ts'
 import type { Timer } from '../kit/env.ts'
-
 import type { Core } from './core.ts'
 import type { Delivery, Note } from './delivery.ts'
 import type { Queue } from './queue.ts'
