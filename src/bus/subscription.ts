@@ -227,8 +227,15 @@ export class LiveSubscription implements Subscription {
 
   async drain(): Promise<void> {
     if (!this.active) return
-    for (const entry of this.entries) this.core.router.remove(entry)
-    await drained(this.queue, this.core)
+    const { member, queue, core } = this
+    if (member !== undefined && queue.members.some((one) => one !== member)) {
+      // The others of its group go on with what waits; it only ends what it has in hand.
+      queue.leave(member)
+      while (member.running > 0 && !queue.closed && core.state !== 'closed') await core.nextSettled()
+    } else {
+      for (const entry of this.entries) core.router.remove(entry)
+      await drained(queue, core)
+    }
     this.unsubscribe()
   }
 
