@@ -169,6 +169,61 @@ export const ERRORS = {
     text: 'a chunk does not fit its checksum',
     next: 'send the chunk again; it was not delivered',
   },
+  UNSUPPORTED: {
+    family: 'configuration',
+    text: 'the backend, or a bus without a log, cannot do what was asked',
+    next: 'use a backend that can (see `supports`), or open the bus with a log: `openBus("sqlite:FILE")`',
+  },
+  STORE_FULL: {
+    family: 'resource',
+    text: 'there is no room to keep the message; it was not stored',
+    next: 'free disk space or shorten retention; publishing works again by itself, without a restart',
+  },
+  STORE_FAILED: {
+    family: 'resource',
+    text: 'the log could not be read or written; what was to be stored was not',
+    next: 'look at `cause`; check disk, rights and `swarmbus doctor FILE`',
+  },
+  STORE_LOCKED: {
+    family: 'configuration',
+    text: 'another process, or another bus of this one, holds the file of the log',
+    next: 'stop the process named in the message, or use another file',
+  },
+  PUBLISH_UNKNOWN: {
+    family: 'timeout',
+    text: 'it is not known whether the message was stored',
+    next: 'publish it again with the same `id` (in `details.id`): it is stored once at most',
+  },
+  DATA_LOSS: {
+    family: 'resource',
+    text: 'the log lacks messages that it had acknowledged',
+    next: 'restore the file from a copy, or accept the loss: `swarmbus doctor FILE --accept-loss`',
+  },
+  SCHEMA_TOO_NEW: {
+    family: 'configuration',
+    text: 'the file of the log was written by a newer version',
+    next: 'use that version of swarmbus, or another file',
+  },
+  UNKNOWN_DEAD_LETTER: {
+    family: 'bus',
+    text: 'no dead letter has that id',
+    next: 'list them with `bus.deadLetters.list()`; it may have been redriven or discarded meanwhile',
+  },
+  CIRCUIT_OPEN: {
+    family: 'resource',
+    text: 'a circuit breaker is open: too many calls failed lately',
+    next: 'wait `details.leftMs`, or mend what it protects',
+  },
+  RATE_LIMITED: {
+    family: 'resource',
+    text: 'a rate limit has no permit left',
+    next: 'wait `details.leftMs`, or raise the limit',
+  },
+  BULKHEAD_FULL: {
+    family: 'resource',
+    text: 'as many calls run, and wait, as the bulkhead allows',
+    next: 'try again later, or raise its limits',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 /** A stable code of the table {@link ERRORS}. */
