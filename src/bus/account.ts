@@ -72,10 +72,20 @@ export class Account {
     this.epoch.outstanding++
   }
 
+  /** The message went back to its log, unsettled: as if it had not come. */
+  withdraw(): void {
+    this.channel.published--
+    this.#end()
+  }
+
   settle(outcome: Outcome): void {
     // Not by a computed name: this is asked for each message, and nearly always the same.
     if (outcome === 'handled') this.channel.handled++
     else this.channel[outcome]++
+    this.#end()
+  }
+
+  #end(): void {
     if (--this.epoch.outstanding === 0 && this.epoch.onEnd !== undefined) this.epoch.onEnd()
   }
 }

@@ -1,3 +1,4 @@
+import type { AckLevel } from '../log/log.ts'
 import type { MessageId } from '../message/ids.ts'
 import type { Message } from '../message/message.ts'
 
@@ -8,6 +9,7 @@ export type Outcome = 'handled' | 'failed' | 'expired' | 'dropped'
 export type FailureReason =
   | 'handler-error'
   | 'handler-timeout'
+  | 'nacked'
   | 'expired'
   | 'queue-full'
   | 'unregistered'
@@ -46,9 +48,11 @@ export interface Ack {
   readonly id: MessageId
   readonly topic: string
   /** What the message now survives. In one process: `memory`, which survives nothing. */
-  readonly level: 'memory' | 'process' | 'disk' | 'replicated'
-  /** True when a message of this id had been accepted before. */
+  readonly level: AckLevel
+  /** True when a message of this id, or idempotency key, had been kept before: then `id` is that of the first one. */
   readonly duplicate: boolean
+  /** Where a kept message lies: give it to `replay` or `subscribe` as `from: { offset }`. */
+  readonly offset?: string
   /** How many queues accepted it; 0 when nobody listens. */
   readonly recipients: number
   /** Queues that did not accept it. Only a message that nobody accepted makes the publish reject. */

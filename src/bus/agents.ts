@@ -1,4 +1,5 @@
 import { BusError } from '../kit/errors.ts'
+import type { KeptBinding } from './kept.ts'
 import type { Queue } from './queue.ts'
 import { type HandledByLevel, handledBy, lastHandled } from './queue-figures.ts'
 import type { Entry, Route } from './router.ts'
@@ -49,6 +50,8 @@ export interface AgentRecord {
   registeredAt: number | undefined
   /** The handle it was registered with; undefined while it is only declared. */
   live: LiveHandle | undefined
+  /** What serves its queue from the log, while it is registered. */
+  kept: KeptBinding | undefined
   /** Rises with each registration of the name: an old handle is told apart from the new one. */
   generation: number
 }

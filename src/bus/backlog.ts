@@ -15,16 +15,45 @@ export class Backlog {
   #sawSession = false
   /** Handed out before everything else, whoever is busy: nested requests that would wait for ever. */
   #urgent: Envelope[] | undefined = undefined
+  /** Messages whose time to be tried again has come; their sessions are held for them. */
+  #again: Envelope[] | undefined = undefined
+  /** True for queues whose messages may be held: then sessions have lines also where only one message runs at a time. */
+  readonly #holds: boolean
 
-  constructor(crew: Crew, overtaking: number) {
+  constructor(crew: Crew, overtaking: number, holds: boolean) {
     this.#crew = crew
+    this.#holds = holds
     this.overtaking = overtaking
     this.#lanes = new Lanes<Envelope>(overtaking)
   }
 
   get size(): number {
     const { size } = this.#lanes
-    return this.#lines === undefined && this.#urgent === undefined ? size : size + this.#sizeElsewhere()
+    return this.#lines === undefined && this.#urgent === undefined && this.#again === undefined
+      ? size
+      : size + this.#sizeElsewhere()
+  }
+
+  /** Messages of one lane that wait behind their sessions. */
+  parkedIn(lane: number): number {
+    return this.#lines?.parkedIn(lane) ?? 0
+  }
+
+  /** Nothing of the session goes until the message that is held comes by {@link again}, or {@link release}. */
+  hold(session: string): void {
+    this.#sawSession = true
+    if (this.#lines === undefined) this.#beginLines()
+    this.#lines?.hold(session)
+  }
+
+  release(session: string): void {
+    this.#lines?.ended(session)
+  }
+
+  /** The message for which its session is held goes next. */
+  again(message: Envelope): void {
+    this.#again ??= []
+    this.#again.push(message)
   }
 
   get hasUrgent(): boolean {
@@ -65,13 +94,14 @@ export class Backlog {
   /** Takes the next message that may be handled now; undefined when none may. */
   next(): Envelope | undefined {
     if (this.#urgent !== undefined) return this.#takeUrgent()
+    if (this.#again !== undefined && this.#crew.hasRoom(true)) return this.#takeAgain()
     if (this.#lines !== undefined) return this.#nextInLine(this.#lines)
     return this.#crew.running === 0 || this.#crew.hasRoom(false) ? this.#lanes.take() : undefined
   }
 
   /** Takes the next message whatever sessions are busy: for taking by hand and for clearing. */
   takeAny(): Envelope | undefined {
-    return (this.#urgent === undefined ? undefined : this.#takeUrgent()) ?? this.#lanes.take() ?? this.#takeParked()
+    return this.#takeUrgent() ?? this.#takeAgain() ?? this.#lanes.take() ?? this.#takeParked()
   }
 
   /** Takes the oldest message of the lowest level, if that level is not above `lane`. */
@@ -116,6 +146,13 @@ export class Backlog {
     return message
   }
 
+  #takeAgain(): Envelope | undefined {
+    const message = this.#again?.shift()
+    if (this.#again?.length === 0) this.#again = undefined
+    if (message?.session !== undefined) this.#lines?.letGo(message.session)
+    return message
+  }
+
   #takeParked(): Envelope | undefined {
     if (this.#lines === undefined || this.#lines.parked === 0) return undefined
     for (const one of this.#lines.takeAll()) this.#lanes.push(LANE_OF[one.priority], one)
@@ -125,13 +162,13 @@ export class Backlog {
   #beginLines(): void {
     this.#sawSession = true
     const { members } = this.#crew
-    if (this.#lines !== undefined || members.length === 0 || (members.length === 1 && members[0]!.concurrency === 1))
-      return
+    const serial = members.length === 0 || (members.length === 1 && members[0]!.concurrency === 1)
+    if (this.#lines !== undefined || (serial && !this.#holds)) return
     this.#lines = new Lines(this.overtaking, () => this.#crew.hasRoom(false))
     for (const { delivery } of this.#crew.runs()) this.#lines.started(delivery?.session)
   }
 
   #sizeElsewhere(): number {
-    return (this.#lines?.parked ?? 0) + (this.#urgent?.length ?? 0)
+    return (this.#lines?.parked ?? 0) + (this.#urgent?.length ?? 0) + (this.#again?.length ?? 0)
   }
 }

@@ -4,12 +4,14 @@ import { BusError } from '../kit/errors.ts'
 import { Envelope, type Message } from '../message/message.ts'
 import type { Failure } from './ack.ts'
 import { type AgentInfo, agentInfo } from './agents.ts'
-import { Core } from './core.ts'
+import { Core, type MakeKeeper } from './core.ts'
 import { type Agent, Directory, type RegisterOptions } from './directory.ts'
 import type { Handler, Middleware, ReplyOptions } from './handler.ts'
 import { type BusHealth, busHealth } from './health.ts'
 import type { HistoryEntry } from './history.ts'
 import type { Inbox } from './inbox.ts'
+import type { Keeper } from './kept.ts'
+import type { ChannelInfo, DeadLetters, KeptVerbs, Replay, ReplayOptions } from './kept-verbs.ts'
 import { type DrainReport, Lifecycle } from './lifecycle.ts'
 import { type BusOptions, changeOptions, checkCall, DRAIN_RULES, REPLY_RULES, resolveOptions } from './options.ts'
 import type { Publisher } from './publisher.ts'
@@ -39,7 +41,7 @@ export interface BusStreams {
 }
 
 /** One bus. Two buses share nothing. Ends with `await using`, which drains. */
-export interface Bus extends Publisher, AsyncDisposable {
+export interface Bus extends Publisher, KeptVerbs, AsyncDisposable {
   /** Calls the handler for every message of the pattern from now on; with `group`, shares them with the group's other members. */
   subscribe<T = unknown>(pattern: PatternOf<T>, handler: Handler<T>, options?: SubscribeOptions): Subscription
   /** Messages of the pattern to be taken by hand: `receive`, or `for await`. */
@@ -98,9 +100,9 @@ class BusImpl extends Verbs implements Bus {
   readonly #watches = new Set<StallWatch>()
   readonly streams: BusStreams
 
-  constructor(options: BusOptions) {
+  constructor(options: BusOptions, keeper: MakeKeeper | undefined) {
     const effective = resolveOptions(options)
-    const core = new Core(options.env ?? systemEnv(), effective, options.topics ?? [])
+    const core = new Core(options.env ?? systemEnv(), effective, options.topics ?? [], keeper)
     const sender = new Sender(core)
     super(core, sender, undefined)
     this.#subscriptions = new Subscriptions(core)
@@ -118,6 +120,30 @@ class BusImpl extends Verbs implements Bus {
     core.publishAnswer = (answer) => sender.forward(answer)
     if (effective.autoStart) this.start()
     else core.pump.paused = true
+  }
+
+  get deadLetters(): DeadLetters {
+    return this.#keeper('deadLetters').deadLetters
+  }
+
+  replay<T = unknown>(pattern: string, options?: ReplayOptions): Replay<T> {
+    return this.#keeper('replay').replay<T>(pattern, options)
+  }
+
+  async cancel(id: string): Promise<number> {
+    return this.#keeper('cancel').cancel(id)
+  }
+
+  async channels(): Promise<readonly ChannelInfo[]> {
+    return this.#keeper('channels').channels()
+  }
+
+  #keeper(verb: string): Keeper {
+    const { keeper } = this.core
+    if (keeper !== undefined) return keeper
+    throw new BusError('UNSUPPORTED', `${verb}: bus "${this.core.options.name}" has no log; open it with openBus(…)`, {
+      details: { verb },
+    })
   }
 
   subscribe<T = unknown>(pattern: PatternOf<T>, handler: Handler<T>, options: SubscribeOptions = {}): Subscription {
@@ -309,5 +335,10 @@ class BusImpl extends Verbs implements Bus {
  * const answer = await bus.request('tasks.coding', { title: 'fix auth' })
  */
 export function createBus(options: BusOptions = {}): Bus {
-  return new BusImpl(options)
+  return new BusImpl(options, undefined)
+}
+
+/** A bus whose messages are kept by what `keeper` makes; `node/node.ts` knows how. Throws INVALID_OPTION. */
+export function keptBus(options: BusOptions, keeper: MakeKeeper): Bus {
+  return new BusImpl(options, keeper)
 }

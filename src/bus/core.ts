@@ -15,6 +15,7 @@ import type { Delivery, Note, Run } from './delivery.ts'
 import { FailureLog } from './failures.ts'
 import type { Middleware, ReplyOptions } from './handler.ts'
 import { History } from './history.ts'
+import type { Keeper, KeptHost } from './kept.ts'
 import { Maker, type Origin } from './maker.ts'
 import { checkCall, type EffectiveOptions, REPLY_RULES } from './options.ts'
 import type { Publisher } from './publisher.ts'
@@ -29,6 +30,9 @@ import { Streams } from './streams.ts'
 // Looked at for each message: found once.
 const published = announced['message.published']
 const handled = announced['message.handled']
+
+/** Makes the keeper of a bus that is being made. */
+export type MakeKeeper = (host: KeptHost) => Keeper
 
 /** The states of a bus, in the order in which they follow each other; `stopped` may become `running` again. */
 export type BusState = 'idle' | 'running' | 'draining' | 'stopped' | 'closed'
@@ -70,6 +74,8 @@ export class Core implements QueueHost, RequestHost {
   readonly failed: SlidingCount
   readonly succeeded: SlidingCount
   readonly startedMs: number
+  /** Keeps messages; undefined for a bus without a log. */
+  readonly keeper: Keeper | undefined
   options: EffectiveOptions
   /** The limits of queues without options of their own. */
   limits: Limits
@@ -88,7 +94,12 @@ export class Core implements QueueHost, RequestHost {
     throw new BusError('NOT_RUNNING', 'the bus is being made')
   }
 
-  constructor(env: Env, options: EffectiveOptions, contracts: readonly TopicContract[]) {
+  constructor(
+    env: Env,
+    options: EffectiveOptions,
+    contracts: readonly TopicContract[],
+    keeper: MakeKeeper | undefined,
+  ) {
     this.env = env
     this.options = options
     this.limits = limitsOf(options)
@@ -97,9 +108,14 @@ export class Core implements QueueHost, RequestHost {
     this.startedMs = this.clock.readMs()
     this.#noteMs = this.startedMs
     this.#handledMs = this.startedMs
-    this.router = new Router(this.accounts, contracts, (entry, message, error) => {
-      this.failures.add(this.#failure(message, entry.queue.name, 'failed', 'handler-error', error))
-    })
+    this.router = new Router(
+      this.accounts,
+      contracts,
+      (entry, message, error) => {
+        this.failures.add(this.#failure(message, entry.queue.name, 'failed', 'handler-error', error))
+      },
+      (topic) => this.keeper?.channel(topic),
+    )
     this.pump = new Pump(env, this.clock, options.maxHandlers)
     this.#ids = new IdMaker(env)
     this.maker = new Maker(this.#ids, this.clock, options)
@@ -111,6 +127,7 @@ export class Core implements QueueHost, RequestHost {
     this.published = new SlidingCount(60_000, 60, this.startedMs)
     this.failed = new SlidingCount(options.healthWindowMs, 60, this.startedMs)
     this.succeeded = new SlidingCount(options.healthWindowMs, 60, this.startedMs)
+    this.keeper = keeper?.(this)
   }
 
   nextId(): string {
@@ -191,8 +208,13 @@ export class Core implements QueueHost, RequestHost {
       return
     }
     const name = delivery === undefined ? queue.name : delivery.name
-    if (note !== undefined) note.settled(name, outcome, value, reason, error)
-    else if (value !== undefined && message.replyTo !== undefined)
+    if (note !== undefined) {
+      if (note.settled(name, outcome, value, reason, error) === true) {
+        ;(Envelope.accountOf(message) as Account).withdraw()
+        if (this.#onSettled !== undefined) this.tellSettled()
+        return
+      }
+    } else if (value !== undefined && message.replyTo !== undefined)
       this.respond(message, value, delivery?.agent, undefined)
     if (outcome === 'handled') {
       this.#countHandled()
@@ -204,6 +226,10 @@ export class Core implements QueueHost, RequestHost {
     }
     ;(Envelope.accountOf(message) as Account).settle(outcome)
     if (this.#onSettled !== undefined) this.tellSettled()
+  }
+
+  accountOf(topic: string): object {
+    return this.router.route(topic).channel.account
   }
 
   /** Resolves when the next delivery is settled, or something else happened that a drain should look at. */
@@ -339,7 +365,8 @@ export class Core implements QueueHost, RequestHost {
     reason: FailureReason,
     error: unknown,
   ): Failure {
-    return { message, name, outcome, reason, error, attempt: 1, time: this.clock.wallMs(this.clock.lastMs) }
+    const attempt = (Envelope.noteOf(message as Envelope) as Note | undefined)?.attempt ?? 1
+    return { message, name, outcome, reason, error, attempt, time: this.clock.wallMs(this.clock.lastMs) }
   }
 
   /** The requester is not in this table: its answer travels as a message on the topic it named. */

@@ -3,8 +3,9 @@ import { BusError } from '../kit/errors.ts'
 import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
 import { Envelope } from '../message/message.ts'
 import type { FailureReason, Outcome } from './ack.ts'
-import type { Context, ReplyOptions } from './handler.ts'
+import type { Context, NackOptions, ReplyOptions } from './handler.ts'
 import type { Member } from './member.ts'
+import { checkCall, NACK_RULES } from './options.ts'
 import type { Publisher } from './publisher.ts'
 
 // Hot path: one of these per handled message; everything rarely used is made on demand.
@@ -51,8 +52,12 @@ export interface Note {
   readonly cancelled: boolean
   /** The message is being handled. */
   started(delivery: Delivery): void
-  /** One recipient is done with the message. */
-  settled(name: string, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): void
+  /** One recipient is done with the message. True when the message goes on elsewhere: then this was no end of it. */
+  settled(name: string, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): unknown
+  /** For a message out of a log: which handling this is. */
+  readonly attempt?: number
+  /** For a message out of a log that failed: true when its session waits until it is tried again. */
+  hold?(delivery: Delivery, reason: FailureReason, error: unknown): boolean
 }
 
 /** What most deliveries never need. */
@@ -89,7 +94,7 @@ export class Delivery implements Context {
   }
 
   get attempt(): number {
-    return 1
+    return (Envelope.noteOf(this.message) as Note | undefined)?.attempt ?? 1
   }
 
   get name(): string {
@@ -135,6 +140,13 @@ export class Delivery implements Context {
 
   extend(limitMs: number = this.member.timeoutMs): void {
     this.run?.extend(limitMs)
+  }
+
+  nack(options: NackOptions = {}): void {
+    checkCall('nack', options, NACK_RULES)
+    const { delayMs, reason = 'the handler gave it back' } = options
+    const details = { name: this.name, topic: this.message.topic, ...(delayMs === undefined ? {} : { delayMs }) }
+    this.end('failed', undefined, 'nacked', new BusError('HANDLER_FAILED', reason, { details }))
   }
 
   /** This handling waits for something now; while it does, it takes no room among the running handlers. */

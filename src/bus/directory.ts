@@ -20,6 +20,7 @@ import type { Core } from './core.ts'
 import type { Delivery } from './delivery.ts'
 import type { Handler } from './handler.ts'
 import { Inbox, type ReceiveOptions } from './inbox.ts'
+import type { KeptBinding } from './kept.ts'
 import type { Origin } from './maker.ts'
 import { Member } from './member.ts'
 import { QUEUE_RULES, type QueueOptions } from './options.ts'
@@ -54,6 +55,9 @@ export interface RegisterOptions extends QueueOptions {
   /** Default `idle`. */
   readonly status?: AgentStatus
 }
+
+/** The group under which an agent reads its own kept messages. */
+export const AGENT_GROUP = 'inbox'
 
 const NONE: readonly string[] = Object.freeze([])
 
@@ -124,6 +128,7 @@ export class Directory {
     record.status = options.status ?? 'idle'
     record.registeredAt = this.#core.clock.wallMs(this.#core.clock.readMs())
     record.generation++
+    record.kept ??= this.#bind(record)
     const agent = new LiveAgent(this.#core, this.#sender, record, options, this.#subscribe)
     record.live = agent
     this.#core.announce('agent.registered', { agent: agentInfo(record) })
@@ -151,21 +156,31 @@ export class Directory {
     }
   }
 
+  /** Serves a registered agent from the log; what is kept for one that is only declared waits there. */
+  #bind({ queue, topic, entry }: AgentRecord): KeptBinding | undefined {
+    if (!entry.durable) return undefined
+    const all = { session: undefined, sender: undefined, filter: undefined, from: undefined }
+    return this.#core.keeper?.bind({ patterns: [topic], queue, group: AGENT_GROUP, ...all })
+  }
+
   #newRecord(name: string, options: RegisterOptions): AgentRecord {
     const topic = agentTopic(name)
     const pattern = parseTopic(topic)
-    const queue = newQueue(this.#core, name, options)
+    const { keeper } = this.#core
+    const isKept = keeper?.channel(topic) !== undefined
+    const queue = newQueue(this.#core, name, options, isKept)
     const entry = {
       queue,
       pattern,
       order: this.#core.order++,
       session: undefined,
-      from: undefined,
+      sender: undefined,
       notFrom: undefined,
       filter: undefined,
       rank: 50,
       group: undefined,
       observer: false,
+      durable: isKept,
     }
     const record: AgentRecord = {
       name,
@@ -173,6 +188,7 @@ export class Directory {
       route: undefined,
       routeVersion: -1,
       live: undefined,
+      kept: undefined,
       queue,
       entry,
       type: undefined,
@@ -305,6 +321,8 @@ class LiveAgent extends Verbs implements Agent, Origin {
     core.router.remove(this.#record.entry)
     core.agents.delete(name)
     this.retire(error)
+    void this.#record.kept?.end()
+    this.#record.kept = undefined
     this.#record.queue.end(error)
     this.#record.live = undefined
     core.announce('agent.unregistered', { name })
@@ -314,6 +332,7 @@ class LiveAgent extends Verbs implements Agent, Origin {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.registered) return
     this.core.router.remove(this.#record.entry)
+    this.#record.kept?.pause()
     if (this.#member !== undefined) await drained(this.#record.queue, this.core)
     this.unregister()
   }

@@ -31,6 +31,19 @@ export interface Context {
   reply(data: unknown, options?: ReplyOptions): boolean
   /** Starts the handler's time limit anew, with `limitMs` if given. */
   extend(limitMs?: number): void
+  /**
+   * Ends this handling as failed, now: what the handler returns later counts for nothing. A message of a kept channel is tried again
+   * after `delayMs` (default: as its channel retries), as long as it has attempts left.
+   */
+  nack(options?: NackOptions): void
+}
+
+/** How a message is given back. */
+export interface NackOptions {
+  /** Milliseconds until it is tried again. Default: as the retry policy of its channel says. */
+  readonly delayMs?: number
+  /** For the record. Default "the handler gave it back". */
+  readonly reason?: string
 }
 
 /** How an answer is sent. */

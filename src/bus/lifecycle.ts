@@ -39,6 +39,7 @@ export class Lifecycle {
     if (core.state === 'closed') throw new BusError('BUS_CLOSED', `bus "${core.options.name}" is closed`)
     if (core.state === 'running' || core.state === 'draining') return
     core.state = 'running'
+    core.keeper?.resume()
     core.pump.go()
     this.#sender.start()
   }
@@ -76,6 +77,7 @@ export class Lifecycle {
     core.state = 'closed'
     this.#directory.endAll()
     this.#subscriptions.endAll()
+    await core.keeper?.close()
     core.streams.closeAll(new BusError('STREAM_CLOSED', 'the bus was closed'))
     core.wheel.clear()
     return report
@@ -84,6 +86,8 @@ export class Lifecycle {
   async #drain(): Promise<DrainReport> {
     const core = this.#core
     core.state = 'draining'
+    // What is still in the log stays there for the next start.
+    core.keeper?.pause()
     const before = core.accounts.total().handled
     await this.#emptied()
     core.state = 'stopped'

@@ -29,6 +29,7 @@ export class Lines {
   readonly #overtaking: number
   readonly #looseRoom: () => boolean
   #parked = 0
+  readonly #parkedIn = [0, 0, 0, 0, 0]
 
   /** `looseRoom` says whether a message without a session may be handled now. */
   constructor(overtaking: number, looseRoom: () => boolean) {
@@ -40,6 +41,11 @@ export class Lines {
   /** Messages parked in all lines. */
   get parked(): number {
     return this.#parked
+  }
+
+  /** Messages of one lane that are parked. */
+  parkedIn(lane: number): number {
+    return this.#parkedIn[lane] as number
   }
 
   /** Sessions that have something running or parked. */
@@ -67,8 +73,10 @@ export class Lines {
   /** `passed`: how often it was passed by higher ones so far. */
   park(message: Envelope, passed: number): void {
     const line = this.#line(message.session ?? NO_SESSION)
-    line.parked.push(LANE_OF[message.priority], message, passed)
+    const lane = LANE_OF[message.priority]
+    line.parked.push(lane, message, passed)
     this.#parked++
+    this.#parkedIn[lane]!++
     if (this.#mayGo(line)) this.#list(line)
   }
 
@@ -85,7 +93,7 @@ export class Lines {
         this.#lines.delete(line.key)
         continue
       }
-      this.#parked--
+      this.#left(message)
       // The line of messages without a session may have room for more than one.
       if (line.key === NO_SESSION) this.#list(line)
       return message
@@ -132,7 +140,7 @@ export class Lines {
     }
     const message = oldest?.parked.takeFrom(lane)
     if (message === undefined) return undefined
-    this.#parked--
+    this.#left(message)
     this.skipped(message.session)
     return message
   }
@@ -148,8 +156,24 @@ export class Lines {
       if (line.running === 0) this.#lines.delete(key)
     }
     this.#ready.clear()
-    this.#parked = 0
+    for (const one of all) this.#left(one)
     return all
+  }
+
+  /** A message will be tried again later: nothing else of its session goes meanwhile. */
+  hold(session: string): void {
+    this.#line(session).running++
+  }
+
+  /** The message is tried again now: it counts as running from its start on, as any other. */
+  letGo(session: string): void {
+    const line = this.#lines.get(session)
+    if (line !== undefined) line.running--
+  }
+
+  #left(message: Envelope): void {
+    this.#parked--
+    this.#parkedIn[LANE_OF[message.priority]]!--
   }
 
   #mayGo(line: Line): boolean {

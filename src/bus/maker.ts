@@ -2,7 +2,7 @@ import type { Clock } from '../kit/clock.ts'
 import { BusError, isBusError } from '../kit/errors.ts'
 import { copyData, freezeData, met } from '../message/freeze.ts'
 import { freezeHeaders } from '../message/headers.ts'
-import type { IdMaker } from '../message/ids.ts'
+import type { IdMaker, MessageId } from '../message/ids.ts'
 import { type Cause, Envelope, pathOf } from '../message/message.ts'
 import { announced } from './announce.ts'
 import type { Delivery } from './delivery.ts'
@@ -60,7 +60,8 @@ export class Maker {
     )
     const loose = this.#loose
     const priority = options === undefined ? 'normal' : (options.priority ?? 'normal')
-    const message = new Envelope(this.#ids.next(wallMs), topic, own, priority, wallMs, nowMs)
+    const id = options?.id === undefined ? this.#ids.next(wallMs) : (options.id as MessageId)
+    const message = new Envelope(id, topic, own, priority, wallMs, nowMs)
     if (loose) Envelope.setLoose(message)
     if (options !== undefined) this.#apply(message, options, nowMs)
     else if (this.options.ttlMs !== Number.POSITIVE_INFINITY) Envelope.setDeadline(message, nowMs + this.options.ttlMs)

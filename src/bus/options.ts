@@ -15,6 +15,7 @@ import {
 import type { Env } from '../kit/env.ts'
 import { BusError, isBusError } from '../kit/errors.ts'
 import type { TopicContract } from '../message/contract.ts'
+import { isMessageId } from '../message/ids.ts'
 import type { Message } from '../message/message.ts'
 import { PRIORITIES, type Priority } from '../message/priority.ts'
 import type { Failure } from './ack.ts'
@@ -292,6 +293,12 @@ export const PUBLISH_RULES: Readonly<Record<string, Rule>> = {
   correlationId: aText,
   replyTo: aText,
   payload: oneOf(['freeze', 'copy', 'share']),
+  id: { allowed: 'an id in the form of a UUID', ok: isMessageId },
+  idempotencyKey: {
+    allowed: 'a text of 1 to 256 characters',
+    ok: (value) => typeof value === 'string' && value !== '' && value.length <= 256,
+  },
+  delayMs: milliseconds(0),
   until: oneOf(['accepted', 'handled', 'succeeded']),
   receipt: aFlag,
 }
@@ -312,6 +319,9 @@ export function checkCall(verb: string, options: object | undefined, rules: Read
 
 /** Rules of the options of an answer. */
 export const REPLY_RULES: Readonly<Record<string, Rule>> = { priority: levels, headers: anObject, from: aText }
+
+/** Rules of the options of a nack. */
+export const NACK_RULES: Readonly<Record<string, Rule>> = { delayMs: milliseconds(0), reason: aText }
 
 /** Rules of the options of a drain. */
 export const DRAIN_RULES: Readonly<Record<string, Rule>> = { limitMs: milliseconds(0) }

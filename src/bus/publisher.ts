@@ -31,7 +31,16 @@ export interface PublishOptions {
   readonly replyTo?: string
   readonly payload?: PayloadMode
   /**
-   * What the promise waits for: `accepted` by the queues (default); `handled`: every recipient is done, failures are in
+   * The message's own id, in the form of a UUID: to publish again what may have been kept already (PUBLISH_UNKNOWN). A kept channel
+   * stores an id once within its duplicate window.
+   */
+  readonly id?: string
+  /** On a kept channel: a repeat of the key within the duplicate window is accepted once, and acknowledged with the first one's id. */
+  readonly idempotencyKey?: string
+  /** On a kept channel: milliseconds before anybody gets the message. Throws UNSUPPORTED on a live topic. */
+  readonly delayMs?: number
+  /**
+   * What the promise waits for: `accepted` by the queues, or kept (default); `handled`: every recipient is done, failures are in
    * `ack.deliveries`; `succeeded`: as `handled`, but rejects with the last failure.
    */
   readonly until?: 'accepted' | 'handled' | 'succeeded'

@@ -5,10 +5,11 @@ import type { Account } from './account.ts'
 import type { FailureReason, Outcome } from './ack.ts'
 import { Backlog } from './backlog.ts'
 import { Crew } from './crew.ts'
-import { Delivery, type DeliveryHost, type DeliveryOwner, type Note, Run } from './delivery.ts'
+import { Delivery, type DeliveryOwner, type Note, Run } from './delivery.ts'
 import { invoke } from './invoke.ts'
 import type { Member } from './member.ts'
 import { whyOver } from './over.ts'
+import type { HostOf } from './queue-host.ts'
 import { type Limits, type Overflowed, Room, type RoomOwner } from './room.ts'
 
 // Hot path: written for the machine. Everything that a plain subscription does not use is made on demand.
@@ -17,35 +18,7 @@ import { type Limits, type Overflowed, Room, type RoomOwner } from './room.ts'
 const TURN = 64
 
 /** What a queue needs from the bus around it. */
-export interface QueueHost extends DeliveryHost {
-  /** Calls `dispatch` soon. */
-  schedule(queue: Queue): void
-  /** Calls `dispatch` now, or soon when the event loop has waited long enough. */
-  resume(queue: Queue): void
-  started(): void
-  ended(): void
-  /** Queues that have ended while some of their handlers still run. */
-  readonly leaving: Set<Queue>
-  readonly pump: {
-    /** True while one more handler may run. */
-    readonly hasRoom: boolean
-    /** Messages handed out since the event loop had its turn. */
-    sinceTurn: number
-    /** False when as many handlers run as the bus allows; the queue is called again when there is room. */
-    mayStart(queue: Queue): boolean
-  }
-  pressure(queue: Queue, filled: boolean, size: number): void
-  /** One delivery is over: balance, receipts, announcements. */
-  settle(
-    queue: Queue,
-    message: Envelope,
-    outcome: Outcome,
-    value: unknown,
-    reason: FailureReason | undefined,
-    error: unknown,
-    delivery: Delivery | undefined,
-  ): void
-}
+export type QueueHost = HostOf<Queue>
 
 /** Who takes messages by hand; false when it has given up meanwhile. */
 export type Receiver = { take(message: Envelope): boolean }
@@ -78,11 +51,11 @@ export class Queue implements DeliveryOwner, RoomOwner {
   /** Whole monotonic milliseconds of the last progress: a message came into an empty queue, or one was settled. */
   progressMs: number
 
-  constructor(host: QueueHost, name: string, limits: Limits, overtaking: number) {
+  constructor(host: QueueHost, name: string, limits: Limits, overtaking: number, holds: boolean = false) {
     this.host = host
     this.name = name
     this.limits = limits
-    this.#backlog = new Backlog(this.#crew, overtaking)
+    this.#backlog = new Backlog(this.#crew, overtaking, holds)
     this.progressMs = Math.floor(host.clock.lastMs)
   }
 
@@ -171,6 +144,27 @@ export class Queue implements DeliveryOwner, RoomOwner {
 
   admit(message: Envelope): void {
     this.#accept(message, this.size + 1)
+  }
+
+  /** Messages of one lane that wait behind their sessions. */
+  parkedIn(lane: number): number {
+    return this.#backlog.parkedIn(lane)
+  }
+
+  /** Nothing of the session goes until {@link again} or {@link release}. */
+  hold(session: string): void {
+    this.#backlog.hold(session)
+  }
+
+  release(session: string): void {
+    this.#backlog.release(session)
+    this.host.schedule(this)
+  }
+
+  /** Tries a message again for which its session was held. */
+  again(message: Envelope): void {
+    this.#backlog.again(message)
+    this.host.schedule(this)
   }
 
   /** Takes a message in that must not wait, whatever is running: it breaks a cycle of waiting. */
@@ -279,17 +273,26 @@ export class Queue implements DeliveryOwner, RoomOwner {
     error: unknown,
   ): void {
     const { message, run, session } = delivery
+    // Decided before the session's line goes on: a message that is tried again keeps its place.
+    const held = outcome === 'failed' && this.#isHeld(delivery, reason as FailureReason, error)
     if (run !== undefined) {
       this.#crew.end(run, delivery.member, session !== undefined)
       run.release(this.host)
       delivery.run = undefined
-      this.#backlog.ended(session)
+      if (!held) this.#backlog.ended(session)
       this.host.ended()
       if (this.closed && this.#crew.running === 0) this.host.leaving.delete(this)
-    } else this.#backlog.skipped(session)
+    } else if (held) this.#backlog.hold(session as string)
+    else this.#backlog.skipped(session)
     this.#noteEnd(message, delivery.startedMs, this.host.clock.nowMs(), outcome === 'handled')
-    this.host.settle(this, message, outcome, value, reason, error, delivery)
+    if (!held) this.host.settle(this, message, outcome, value, reason, error, delivery)
     if (!this.#dispatching && !this.scheduled && this.size > 0) this.host.resume(this)
+  }
+
+  #isHeld(delivery: Delivery, reason: FailureReason, error: unknown): boolean {
+    if (delivery.session === undefined || this.closed) return false
+    const note = Envelope.noteOf(delivery.message) as Note | undefined
+    return note?.hold?.(delivery, reason, error) === true
   }
 
   #handOutTurn(): void {
@@ -350,10 +353,9 @@ export class Queue implements DeliveryOwner, RoomOwner {
   }
 
   #noteEnd(message: Envelope, startedMs: number, nowMs: number, handled: boolean): void {
-    const wholeMs = Math.floor(nowMs)
-    this.progressMs = wholeMs
+    this.progressMs = Math.floor(nowMs)
     ;(Envelope.accountOf(message) as Account).channel.handling.record(nowMs - startedMs)
-    if (handled) this.#noteHandled(message.priority, wholeMs)
+    if (handled) this.#noteHandled(message.priority, this.progressMs)
   }
 
   #noteHandled(priority: Priority, wholeMs: number): void {

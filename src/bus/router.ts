@@ -3,6 +3,7 @@ import type { TopicContract } from '../message/contract.ts'
 import type { Message } from '../message/message.ts'
 import { isWildcard, parseTopic } from '../message/topic.ts'
 import type { Accounts, Channel } from './account.ts'
+import type { KeptChannel } from './kept.ts'
 import type { Queue } from './queue.ts'
 import { TopicTrie } from './topic-trie.ts'
 
@@ -18,7 +19,7 @@ export interface Entry {
   /** Only messages of this session. */
   readonly session: string | undefined
   /** Only messages from this agent. */
-  readonly from: string | undefined
+  readonly sender: string | undefined
   /** Not its own messages: the agent that owns the subscription. */
   readonly notFrom: string | undefined
   readonly filter: ((message: Message) => boolean) | undefined
@@ -27,6 +28,8 @@ export interface Entry {
   readonly group: string | undefined
   /** Looks on: does not count as a responder. */
   readonly observer: boolean
+  /** Gets what is kept out of the log, not from the publisher. */
+  readonly durable: boolean
 }
 
 /** Where messages of one topic go. Never changed: subscribing makes a new one, so a publish under way is not disturbed. */
@@ -34,6 +37,8 @@ export interface Route {
   readonly topic: string
   readonly channel: Channel
   readonly contract: TopicContract | undefined
+  /** Present when messages of the topic are kept. */
+  readonly kept: KeptChannel | undefined
   /** The agent whose inbox the topic is. */
   readonly agent: string | undefined
   /** All recipients, when no message needs a closer look; else undefined. */
@@ -63,14 +68,17 @@ export class Router {
   /** Rises whenever a route may have changed. */
   version = 0
 
+  readonly #keptChannel: (topic: string) => KeptChannel | undefined
   readonly #onFilterError: (entry: Entry, message: Message, error: unknown) => void
 
   constructor(
     accounts: Accounts,
     contracts: readonly TopicContract[],
     onFilterError: (entry: Entry, message: Message, error: unknown) => void,
+    keptChannel: (topic: string) => KeptChannel | undefined,
   ) {
     this.#accounts = accounts
+    this.#keptChannel = keptChannel
     this.#onFilterError = onFilterError
     for (const contract of contracts) this.#contracts.set(contract.topic, contract)
   }
@@ -94,6 +102,11 @@ export class Router {
   /** The route of a topic. Throws INVALID_TOPIC. */
   route(topic: string): Route {
     return this.#young.get(topic) ?? this.#find(topic)
+  }
+
+  /** Who hears of a kept message from its publisher: everybody that does not read the log. */
+  listeners(route: Route, message: Message): readonly Entry[] {
+    return this.select(route, message).filter((entry) => !entry.durable)
   }
 
   /** The recipients of one message, where its route has no plain list. */
@@ -149,15 +162,18 @@ export class Router {
       !ranked &&
       grouped === groups.size &&
       entries.every(
-        (entry) => entry.session === undefined && entry.from === undefined && entry.notFrom === undefined,
+        (entry) => entry.session === undefined && entry.sender === undefined && entry.notFrom === undefined,
       ) &&
       entries.every((entry) => entry.filter === undefined)
     const contract = this.#contracts.get(topic)
-    const simple = plain && entries.length === 1 && contract === undefined && tokens[0] !== INBOX_ROOT
+    const kept = this.#keptChannel(topic)
+    const simple =
+      plain && entries.length === 1 && contract === undefined && kept === undefined && tokens[0] !== INBOX_ROOT
     return {
       topic,
       channel: this.#accounts.channel(tokens[0] as string),
       contract,
+      kept,
       agent: agentOf(topic),
       plain: plain ? entries.map((entry) => entry.queue) : undefined,
       only: simple ? (entries[0] as Entry).queue : undefined,
@@ -169,7 +185,7 @@ export class Router {
   }
 
   #fits(entry: Entry, message: Message): boolean {
-    if (entry.from !== undefined && entry.from !== message.from) return false
+    if (entry.sender !== undefined && entry.sender !== message.from) return false
     if (entry.notFrom !== undefined && entry.notFrom === message.from) return false
     if (entry.filter === undefined) return true
     try {

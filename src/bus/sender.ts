@@ -7,6 +7,8 @@ import type { Ack, Refusal } from './ack.ts'
 import type { AgentRecord } from './agents.ts'
 import type { Core } from './core.ts'
 import { type Delivered, Distributor, NOBODY_REFUSED } from './distribute.ts'
+import { EarlyPublishes } from './early.ts'
+import { KeptSender, mustBeKept } from './keep.ts'
 import type { Origin } from './maker.ts'
 import type { BroadcastOptions, PublishOptions, TopicOf } from './publisher.ts'
 import type { Queue } from './queue.ts'
@@ -19,12 +21,14 @@ import type { Route } from './router.ts'
 export class Sender {
   readonly #core: Core
   readonly spread: Distributor
-  /** Publishes from before the start. */
-  #early: (() => void)[] = []
+  readonly #early: EarlyPublishes
+  readonly #kept: KeptSender
 
   constructor(core: Core) {
     this.#core = core
     this.spread = new Distributor(core)
+    this.#early = new EarlyPublishes(core)
+    this.#kept = new KeptSender(core, this.spread)
   }
 
   publish(
@@ -35,7 +39,7 @@ export class Sender {
   ): Promise<Ack> {
     try {
       const core = this.#core
-      const early = core.state !== 'running' && this.#mustWait(origin)
+      const early = core.state !== 'running' && this.#early.mustWait(origin)
       const route = this.route(topic)
       if (options === undefined && route.only !== undefined && typeof topic === 'string' && !early) {
         return this.#publishToOne(route, route.only, core.maker.make(topic, data, undefined, origin))
@@ -55,7 +59,7 @@ export class Sender {
     if (core.state !== 'running' || record?.registeredAt === undefined)
       return this.send([name], data, undefined, origin)
     const route = this.#routeOf(record)
-    if (route.only !== record.queue) return this.send([name], data, undefined, origin)
+    if (route.only !== record.queue || record.entry.durable) return this.send([name], data, undefined, origin)
     let message: Envelope
     try {
       message = core.maker.make(record.topic, data, undefined, origin)
@@ -82,7 +86,7 @@ export class Sender {
     options: PublishOptions | undefined,
     origin: Origin | undefined,
   ): Promise<Ack> {
-    const early = this.#core.state !== 'running' && this.#mustWait(origin)
+    const early = this.#core.state !== 'running' && this.#early.mustWait(origin)
     if (names.length === 0) {
       throw new BusError(
         'INVALID_MESSAGE',
@@ -99,14 +103,21 @@ export class Sender {
     // Before the start an agent may still come; afterwards a missing one is refused before anything is made.
     const known = early ? undefined : find()
     const message = this.#core.maker.make(agentTopic(first), data, only, origin)
-    const go = async (): Promise<Ack> =>
-      this.#toQueues(message, known ?? find(), options, origin, this.#core.router.route(message.topic))
-    return early ? this.#later(go) : go()
+    const go = async (): Promise<Ack> => {
+      const records = known ?? find()
+      const route = this.#core.router.route(message.topic)
+      if (!records.some((record) => record.entry.durable)) mustBeKept(message.topic, options)
+      else return this.#kept.send(records, route, message, options, receiptFor(message, options, origin))
+      return this.#toQueues(message, records, options, origin, route)
+    }
+    return early ? this.#early.later(go) : go()
   }
 
+  /** To every agent that is there now: live, also where their inboxes are kept. */
   broadcast(data: unknown, options: BroadcastOptions | undefined, origin: Origin | undefined): Promise<Ack> {
     try {
-      const early = this.#core.state !== 'running' && this.#mustWait(origin)
+      mustBeKept(BROADCAST_TOPIC, options)
+      const early = this.#core.state !== 'running' && this.#early.mustWait(origin)
       const level = options?.priority ?? this.#core.options.broadcastPriority
       const message = this.#core.maker.make(BROADCAST_TOPIC, data, { ...options, priority: level }, origin)
       const excluded = new Set(options?.exclude)
@@ -117,7 +128,7 @@ export class Sender {
         })
         return this.#toQueues(message, records, options, origin, this.#core.router.route(BROADCAST_TOPIC))
       }
-      return early ? this.#later(go) : go()
+      return early ? this.#early.later(go) : go()
     } catch (error) {
       return Promise.reject(error)
     }
@@ -147,9 +158,7 @@ export class Sender {
 
   /** Everything published before the start goes out now, in order. */
   start(): void {
-    const early = this.#early
-    this.#early = []
-    for (const publish of early) publish()
+    this.#early.start()
   }
 
   #publishTyped(
@@ -163,7 +172,7 @@ export class Sender {
     const checked = validate(contract, data)
     if (!(checked instanceof Promise)) return this.#publishRoute(route, checked, options, origin, early)
     return checked.then((late) => {
-      const stillEarly = this.#core.state !== 'running' && this.#mustWait(origin)
+      const stillEarly = this.#core.state !== 'running' && this.#early.mustWait(origin)
       return this.#publishRoute(this.#core.router.route(route.topic), late, options, origin, stillEarly)
     })
   }
@@ -177,7 +186,9 @@ export class Sender {
   ): Promise<Ack> {
     const message = this.#core.maker.make(route.topic, data, options, origin)
     if (!early) return this.#publishMade(route, message, options, origin)
-    return this.#later(async () => this.#publishMade(this.#core.router.route(route.topic), message, options, origin))
+    return this.#early.later(async () =>
+      this.#publishMade(this.#core.router.route(route.topic), message, options, origin),
+    )
   }
 
   #publishMade(
@@ -195,6 +206,8 @@ export class Sender {
       return Promise.resolve(ack(message, this.#core.requests.deliver(message) ? 1 : 0, NOBODY_REFUSED, false))
     }
     const receipt = receiptFor(message, options, origin)
+    if (route.kept !== undefined) return this.#kept.publish(route.kept, route, message, options, receipt)
+    if (options !== undefined) mustBeKept(route.topic, options)
     if (receipt === undefined) {
       const { plain } = route
       if (plain !== undefined && plain.length === 1) return this.#publishToOne(route, plain[0]!, message)
@@ -288,37 +301,6 @@ export class Sender {
     const failed = deliveries.findLast((one) => one.outcome !== 'handled')
     if (options.until === 'succeeded' && failed !== undefined) throw failed.error
     return options.receipt === true ? { ...base, deliveries, receipt: receipt.done } : { ...base, deliveries }
-  }
-
-  /** Decides about a publish outside of "running": false lets it pass, true keeps it for the start. Throws BUS_CLOSED, NOT_RUNNING. */
-  #mustWait(origin: Origin | undefined): boolean {
-    const { state, options } = this.#core
-    if (state === 'closed') throw new BusError('BUS_CLOSED', `bus "${options.name}" is closed`)
-    // What is in hand may finish, with all that it causes.
-    if (state === 'draining' && origin?.delivery !== undefined) return false
-    if (state !== 'idle' || options.beforeStart === 'refuse') {
-      throw new BusError('NOT_RUNNING', `bus "${options.name}" is ${state}; it takes no messages now`, {
-        details: { state },
-      })
-    }
-    if (this.#early.length >= options.limit) {
-      throw new BusError('QUEUE_FULL', `${options.limit} messages wait for the start of bus "${options.name}" already`)
-    }
-    return true
-  }
-
-  /** Keeps a made message until the start; if the bus is stopped or closed instead, it is refused. */
-  #later(go: () => Promise<Ack>): Promise<Ack> {
-    return new Promise((resolve, reject) => {
-      this.#early.push(() => {
-        try {
-          if (this.#core.state !== 'running') this.#mustWait(undefined)
-          go().then(resolve, reject)
-        } catch (error) {
-          reject(error as Error)
-        }
-      })
-    })
   }
 }
 

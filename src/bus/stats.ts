@@ -1,6 +1,7 @@
 import { Histogram, type HistogramFigures } from '../kit/histogram.ts'
 import type { Channel, Ledger } from './account.ts'
 import type { Core } from './core.ts'
+import type { KeptLedger } from './kept-verbs.ts'
 import type { EffectiveOptions } from './options.ts'
 import type { ConcurrencyFigures } from './pump.ts'
 
@@ -56,6 +57,10 @@ export interface BusStats {
   readonly history: number
   readonly streams: { readonly active: number; readonly opened: number; readonly bytes: number }
   readonly channels: Readonly<Record<string, ChannelStats>>
+  /**
+   * For a bus with a log: the balance of each kept channel, counted by the log, at most a second old (`bus.channels()` is exact).
+   */
+  readonly kept: Readonly<Record<string, KeptLedger>>
   /** The options in force. */
   readonly config: EffectiveOptions
 }
@@ -146,6 +151,7 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
     history: core.history.size,
     streams: core.streams.figures,
     channels,
+    kept: core.keeper?.ledgers() ?? {},
     config: options,
   }
 }

@@ -5,6 +5,7 @@ import type { Message } from '../message/message.ts'
 import { parsePattern } from '../message/topic.ts'
 import type { Core } from './core.ts'
 import type { Handler, Middleware } from './handler.ts'
+import type { KeptBinding, StartFrom } from './kept.ts'
 import { Member } from './member.ts'
 import { checkWater, QUEUE_RULES, type QueueOptions } from './options.ts'
 import { Queue } from './queue.ts'
@@ -26,7 +27,12 @@ export interface SubscribeOptions extends QueueOptions {
   /** Only messages of this session. */
   readonly session?: string
   /** Only messages from this agent. */
-  readonly from?: string
+  readonly sender?: string
+  /**
+   * For kept channels. With `group`: where the group begins if it is new (default: the first kept message). Without: replays from
+   * there, then goes on live, without hole or duplicate (default: live from now on).
+   */
+  readonly from?: StartFrom
   /** Only messages for which it is true; looked at before delivery. */
   readonly filter?: (message: Message) => boolean
   /** 0 to 100, default 50: subscribers of a lower rank are done with a message before those of a higher one begin. */
@@ -39,13 +45,24 @@ export interface SubscribeOptions extends QueueOptions {
   readonly middleware?: readonly Middleware[]
 }
 
+const aStart: Rule = {
+  allowed: '"first", "now", { offset } as in an ack, or { time } in wall-clock milliseconds',
+  ok(value) {
+    if (value === 'first' || value === 'now') return true
+    const { offset, time } = (value ?? {}) as { offset?: unknown; time?: unknown }
+    if (offset !== undefined) return aText.ok(offset) && time === undefined
+    return whole(0).ok(time)
+  },
+}
+
 export const SUBSCRIBE_RULES: Readonly<Record<string, Rule>> = {
   ...QUEUE_RULES,
   name: aText,
   group: aText,
   concurrency: whole(1),
   session: aText,
-  from: aText,
+  sender: aText,
+  from: aStart,
   filter: aFunction,
   rank: whole(0, 100),
   observer: aFlag,
@@ -107,6 +124,8 @@ export interface Owner {
 export interface Binding {
   readonly owner: Owner
   readonly ended: (subscription: LiveSubscription) => void
+  /** What serves its queue from the log. */
+  readonly kept: KeptBinding | undefined
 }
 
 /** The handler inside the bus's and its own middleware; the first added is the outermost. */
@@ -185,13 +204,14 @@ export class LiveSubscription implements Subscription {
       pattern: parsePattern(pattern),
       order: core.order++,
       session: options.session,
-      from: options.from,
+      sender: options.sender,
       // A group is one recipient: what one member sends to it, another may handle.
       notFrom: options.group === undefined && !binding.owner.echo ? binding.owner.agent : undefined,
       filter: options.filter,
       rank: options.rank ?? 50,
       group: options.group,
       observer: options.observer ?? false,
+      durable: binding.kept !== undefined,
     }))
     this.member =
       handler === undefined
@@ -228,7 +248,9 @@ export class LiveSubscription implements Subscription {
   async drain(): Promise<void> {
     if (!this.active) return
     const { member, queue, core } = this
-    if (member !== undefined && queue.members.some((one) => one !== member)) {
+    const alone = member === undefined || queue.members.every((one) => one === member)
+    if (alone) this.#binding.kept?.pause()
+    if (member !== undefined && !alone) {
       // The others of its group go on with what waits; it only ends what it has in hand.
       queue.leave(member)
       while (member.running > 0 && !queue.closed && core.state !== 'closed') await core.nextSettled()
@@ -275,8 +297,9 @@ export function checkSubscribe(verb: string, handler: unknown, options: Subscrib
   checkOptions(verb, options, SUBSCRIBE_RULES)
 }
 
-export function newQueue(core: Core, name: string, options: QueueOptions): Queue {
-  return new Queue(core, name, queueLimits(name, core, options), core.options.overtaking)
+/** `holds`: its messages may be held for another try. */
+export function newQueue(core: Core, name: string, options: QueueOptions, holds: boolean = false): Queue {
+  return new Queue(core, name, queueLimits(name, core, options), core.options.overtaking, holds)
 }
 
 function queueFigures(queue: Queue): Omit<SubscriptionFigures, 'id' | 'name' | 'pattern' | 'group'> {

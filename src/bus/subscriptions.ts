@@ -3,6 +3,7 @@ import { BusError } from '../kit/errors.ts'
 import { isWildcard, parsePattern } from '../message/topic.ts'
 import type { Core } from './core.ts'
 import type { Handler } from './handler.ts'
+import type { KeptBinding } from './kept.ts'
 import type { Queue } from './queue.ts'
 import {
   type Binding,
@@ -22,6 +23,7 @@ export const NOBODY: Owner = Object.freeze({ agent: undefined, echo: true })
 interface Group {
   readonly queue: Queue
   readonly members: Set<LiveSubscription>
+  readonly kept: KeptBinding | undefined
 }
 
 /** All subscriptions of a bus, and the queues that groups share. */
@@ -97,9 +99,11 @@ export class Subscriptions {
     if (handler !== undefined) wrapHandler(handler, this.#core.middleware, options.middleware ?? [])
     // Nothing can be refused from here on: no half-made group stays behind.
     const key = options.group === undefined ? undefined : groupKey(options, what)
-    const group = key === undefined ? undefined : this.#group(key, options, name)
-    const queue = group?.queue ?? newQueue(this.#core, name, options)
-    const binding: Binding = { owner, ended: (one) => this.#ended(one, key) }
+    const group = key === undefined ? undefined : this.#group(key, what, options, name)
+    const kept = this.#isKept(what, options)
+    const queue = group?.queue ?? newQueue(this.#core, name, options, kept)
+    const own = kept && group === undefined ? this.#bind(queue, what, options) : undefined
+    const binding: Binding = { owner, ended: (one) => this.#ended(one, key, own), kept: group?.kept ?? own }
     const made = new LiveSubscription(this.#core, what, handler, { ...options, name }, binding, queue)
     this.#live.set(made.id, made)
     if (group === undefined || group.members.size === 0) for (const entry of made.entries) this.#core.router.add(entry)
@@ -107,16 +111,39 @@ export class Subscriptions {
     return made
   }
 
-  #group(key: string, options: SubscribeOptions, name: string): Group {
+  #group(key: string, what: PatternOf<never>, options: SubscribeOptions, name: string): Group {
     let group = this.#groups.get(key)
     if (group === undefined) {
-      group = { queue: newQueue(this.#core, options.group ?? name, options), members: new Set() }
+      const kept = this.#isKept(what, options)
+      const queue = newQueue(this.#core, options.group ?? name, options, kept)
+      group = { queue, members: new Set(), kept: kept ? this.#bind(queue, what, options) : undefined }
       this.#groups.set(key, group)
     }
     return group
   }
 
-  #ended(one: LiveSubscription, key: string | undefined): void {
+  /** True when it gets its messages out of the log: groups of kept channels, and whoever asks for what was before. */
+  #isKept(what: PatternOf<never>, options: SubscribeOptions): boolean {
+    const { keeper } = this.#core
+    const wantsPast = options.group === undefined && options.from !== undefined && options.from !== 'now'
+    if (options.group === undefined && !wantsPast) return false
+    if (keeper !== undefined && patternsOf(what).some((pattern) => keeper.keeps(pattern))) return true
+    if (!wantsPast) return false
+    throw new BusError(
+      'UNSUPPORTED',
+      `subscribe: "from" needs a kept channel; "${patternsOf(what).join(',')}" is live`,
+      {
+        details: { field: 'from', pattern: patternsOf(what).join(',') },
+      },
+    )
+  }
+
+  #bind(queue: Queue, what: PatternOf<never>, options: SubscribeOptions): KeptBinding | undefined {
+    const { group, session, sender, filter, from } = options
+    return this.#core.keeper?.bind({ patterns: patternsOf(what), queue, group, session, sender, filter, from })
+  }
+
+  #ended(one: LiveSubscription, key: string | undefined, own: KeptBinding | undefined): void {
     this.#live.delete(one.id)
     if (one.member !== undefined) one.queue.leave(one.member)
     const group = key === undefined ? undefined : this.#groups.get(key)
@@ -129,6 +156,8 @@ export class Subscriptions {
     }
     if (heir !== undefined) return
     if (key !== undefined) this.#groups.delete(key)
+    const kept = group?.kept ?? own
+    if (kept !== undefined) void kept.end()
     one.queue.end(new BusError('SUBSCRIPTION_ENDED', `subscription "${one.name}" has ended`))
   }
 }
@@ -140,5 +169,5 @@ function groupKey(options: SubscribeOptions, what: PatternOf<never>): string {
       details: { field: 'filter', allowed: 'only without group' },
     })
   }
-  return JSON.stringify([options.group, patternsOf(what).toSorted(), options.session, options.from])
+  return JSON.stringify([options.group, patternsOf(what).toSorted(), options.session, options.sender])
 }

@@ -7,6 +7,7 @@ import type { Ack } from './ack.ts'
 import type { Core } from './core.ts'
 import type { Delivery } from './delivery.ts'
 import type { Waiting } from './distribute.ts'
+import { mustBeKept } from './keep.ts'
 import type { Origin } from './maker.ts'
 import {
   BROADCAST_RULES,
@@ -158,6 +159,7 @@ export class Verbs implements Publisher {
     timeoutMs: number,
   ): void {
     const { core, sender, origin } = this
+    if (options !== undefined) mustBeKept('a request', options)
     core.counters.requests++
     if (core.state !== 'running' && !(core.state === 'draining' && origin?.delivery !== undefined)) {
       const code = core.state === 'closed' ? 'BUS_CLOSED' : 'NOT_RUNNING'

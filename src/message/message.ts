@@ -163,10 +163,23 @@ export class Envelope<T = unknown> implements Message<T> {
 
   /** The same message with a copy of its data, for one recipient. */
   static ownCopy(message: Envelope): Envelope {
+    return Envelope.#copy(message, copyData(message.data))
+  }
+
+  /** The same message for one group of a kept channel: what the bus notes beside it is the group's own. */
+  static forGroup(message: Envelope, account: object, note: object): Envelope {
+    const copy = Envelope.#copy(message, message.data)
+    copy.#account = account
+    copy.#note = note
+    copy.#loose = message.#loose
+    return copy
+  }
+
+  static #copy(message: Envelope, data: unknown): Envelope {
     const copy = new Envelope(
       message.id,
       message.topic,
-      copyData(message.data),
+      data,
       message.priority,
       message.time,
       message.#publishedMs,

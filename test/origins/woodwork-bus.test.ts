@@ -56,7 +56,7 @@ test('[W5] a subscription takes a name or a pattern, limited to a session or a s
   listen('one', '*')
   listen('all', '>')
   const bound = listen('session', 'component.*', { session: 's1' })
-  const from = listen('from', 'component.*', { from: 'alice' })
+  const from = listen('from', 'component.*', { sender: 'alice' })
   let looked = 0
   const filtered = listen('filtered', 'component.*', {
     filter: (message: Message) => ++looked > 0 && message.data === 'yes',

@@ -35,6 +35,8 @@ export const FIGURE_ROWS: Readonly<Record<keyof BusStats, FigureRow>> = {
   state: { move: (bus) => bus.close(), stands: 'closed' },
   // Of a bus that is made 5 s later: see the test.
   startedAt: { move: async () => undefined, stands: Date.UTC(2026, 0, 1) + 5_000 },
+  // Moves only with a log: see test/kept.
+  kept: { move: async () => undefined, stands: {} },
   uptimeMs: { move: (_bus, env) => env.advance(1_234), stands: 1_234 },
   messages: { move: async (bus) => Promise.all(numbers(3).map(() => bus.publish('events', 1))), stands: 3 },
   messagesPerSecond: {

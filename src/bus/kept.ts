@@ -1,0 +1,103 @@
+import type { Clock } from '../kit/clock.ts'
+import type { Env } from '../kit/env.ts'
+import type { TimerWheel } from '../kit/timer-wheel.ts'
+import type { AckLevel } from '../log/log.ts'
+import type { Envelope, Message } from '../message/message.ts'
+import type { FailureReason } from './ack.ts'
+import type { EventName } from './announce.ts'
+import type { Delivery, Note } from './delivery.ts'
+import type { KeptLedger, KeptVerbs } from './kept-verbs.ts'
+import type { Queue } from './queue.ts'
+
+// What a bus with a log asks of whoever keeps its messages. Floor 3 knows only this; `worker/keeper.ts` is the one that does it.
+
+/** Where reading a kept channel begins: the first message still kept, the present, a place told by an ack, or a wall-clock time. */
+export type StartFrom = 'first' | 'now' | { readonly offset: string } | { readonly time: number }
+
+/** How a publish to a kept channel is stored. */
+export interface KeepOptions {
+  /** Compared within the duplicate window; default: the message's id. */
+  readonly key: string | undefined
+  readonly delayMs: number | undefined
+}
+
+/** A message that is kept now. */
+export interface KeptAck {
+  readonly id: Message['id']
+  readonly level: AckLevel
+  readonly offset: string
+  readonly duplicate: boolean
+}
+
+/** A channel whose messages are kept. */
+export interface KeptChannel {
+  readonly name: string
+  /** Resolves once the message is kept. Throws what the log throws. */
+  append(message: Envelope, options: KeepOptions): Promise<KeptAck>
+  /**
+   * Tells the note how each group of this process that gets the message ends with it, once, for good. Returns how many groups
+   * that is. Called before the append.
+   */
+  expect(message: Envelope, note: Note): number
+  /** The message was not kept after all. */
+  forget(message: Envelope): void
+}
+
+/** What binds a queue to kept channels. */
+export interface KeptQueue {
+  readonly patterns: readonly string[]
+  readonly queue: Queue
+  /** The group; undefined for a subscription that reads on its own. */
+  readonly group: string | undefined
+  readonly session: string | undefined
+  readonly sender: string | undefined
+  readonly filter: ((message: Message) => boolean) | undefined
+  readonly from: StartFrom | undefined
+}
+
+/** A queue that is served from the log. */
+export interface KeptBinding {
+  /** Takes nothing more out of the log; what the queue has in hand is not touched. */
+  pause(): void
+  /** Ends for good: what is in hand goes back to the log. Resolves once it has. */
+  end(): Promise<void>
+}
+
+/** Keeps the messages of a bus. */
+export interface Keeper extends KeptVerbs {
+  /** The channel of a topic; undefined when its messages are live. */
+  channel(topic: string): KeptChannel | undefined
+  /** True when some topic of the pattern is kept. */
+  keeps(pattern: string): boolean
+  /** Serves a queue from the log. */
+  bind(what: KeptQueue): KeptBinding
+  /** Takes nothing more out of the log. */
+  pause(): void
+  resume(): void
+  /** The ledgers of all kept channels as they were when somebody last asked, at most a second before the call. */
+  ledgers(): Readonly<Record<string, KeptLedger>>
+  /** Gives everything that is in hand back and waits until it is kept. */
+  close(): Promise<void>
+}
+
+/** What a note must know of a message that came out of a log. */
+export interface KeptNote extends Note {
+  readonly attempt: number
+  /** True when the message stays in the hands of its queue and its session waits for it: {@link Queue.again} goes on. */
+  hold(delivery: Delivery, reason: FailureReason, error: unknown): boolean
+}
+
+/** What a keeper may use of the bus that it keeps messages for. */
+export interface KeptHost {
+  readonly env: Env
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly options: { readonly name: string }
+  /** Where deliveries of a topic are counted. */
+  accountOf(topic: string): object
+  announce(event: EventName, fields: object): void
+  /** Calls a user's function; what it throws is counted. */
+  guard(run: () => void): void
+  /** Sends an answer to whoever waits for it. */
+  respond(request: Envelope, data: unknown, from: string | undefined, options: undefined): boolean
+}
