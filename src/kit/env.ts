@@ -41,3 +41,11 @@ export function systemEnv(): Env {
     },
   }
 }
+
+/**
+ * Monotonic milliseconds of the machine, with fractions: the same clock in every thread and process until the machine restarts, however
+ * the wall clock is set. For times that several processes compare; within one, {@link Env.monotonicMs} is the clock.
+ */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6
+}
