@@ -103,7 +103,7 @@ export interface VerdictOptions {
    * True: retry. False: not. Undefined: the error's own `retryable`, then the table, decide. Only asked what a handler's error means;
    * whatever it throws counts as undefined.
    */
-  readonly when?: (error: unknown) => boolean | undefined
+  readonly when?: ((error: unknown) => boolean | undefined) | undefined
 }
 
 /**
