@@ -6,10 +6,26 @@ export type { AgentInfo, AgentStatus } from './bus/agents.ts'
 export { EVENTS, type EventName } from './bus/announce.ts'
 export { type Bus, type BusStreams, createBus, type DrainOptions } from './bus/bus.ts'
 export type { Agent, RegisterOptions } from './bus/directory.ts'
-export type { Context, Handler, HandlerResult, Middleware, ReplyOptions } from './bus/handler.ts'
+export type { Context, Handler, HandlerResult, Middleware, NackOptions, ReplyOptions } from './bus/handler.ts'
 export type { BusHealth } from './bus/health.ts'
 export type { HistoryEntry } from './bus/history.ts'
 export type { Inbox, ReceiveOptions } from './bus/inbox.ts'
+export type { StartFrom } from './bus/kept.ts'
+export type {
+  AttemptRecord,
+  ChannelInfo,
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetterList,
+  DeadLetters,
+  DeathReason,
+  KeptLedger,
+  RedriveAllOptions,
+  RedriveOptions,
+  Replay,
+  Replayed,
+  ReplayOptions,
+} from './bus/kept-verbs.ts'
 export type { DrainReport } from './bus/lifecycle.ts'
 export {
   type BusOptions,
@@ -44,6 +60,7 @@ export type { PatternOf, SubscribeOptions, Subscription, SubscriptionFigures } f
 export { type Env, systemEnv, type Timer } from './kit/env.ts'
 export { BusError, ERRORS, type ErrorCode, type ErrorDetails, type ErrorFamily, isBusError } from './kit/errors.ts'
 export type { HistogramFigures } from './kit/histogram.ts'
+export type { AckLevel, Gap, MessageLog } from './log/log.ts'
 export { AGENT_ROOT, agentOf, agentTopic, BROADCAST_TOPIC } from './message/address.ts'
 export { type Codec, type CodecOptions, fromJson, type JsonMessage, jsonCodec, toJson } from './message/codec.ts'
 export {
@@ -60,3 +77,7 @@ export { type Message, pathOf } from './message/message.ts'
 export { isPriority, PRIORITIES, type Priority, priorityFrom } from './message/priority.ts'
 export type { Clocks } from './message/restore.ts'
 export { MAX_TOPIC_LENGTH, MAX_TOPIC_TOKENS, matchesTopic, parsePattern, parseTopic } from './message/topic.ts'
+export { type BackendChoice, chooseBackend } from './node/backends.ts'
+export { type OpenOptions, openBus } from './node/node.ts'
+export type { DeadLetterAlert } from './worker/burials.ts'
+export type { ChannelOptions, KeptOverflow, Retention } from './worker/channel.ts'

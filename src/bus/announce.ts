@@ -21,6 +21,11 @@ export const EVENTS = [
   'agent.unregistered',
   'agent.stalled',
   'callback.failed',
+  'message.retried',
+  'message.died',
+  'dead-letter.evicted',
+  'log.failed',
+  'log.gap',
 ] as const
 
 /** A name of the list {@link EVENTS}. */

@@ -222,7 +222,7 @@ export class Core implements QueueHost, RequestHost {
         handled.publish({ bus: this.options.name, message, name, startedMs: delivery?.startedMs })
       }
     } else {
-      this.#fail(name, message, outcome, reason as FailureReason, error)
+      this.fail(name, message, outcome, reason as FailureReason, error)
     }
     ;(Envelope.accountOf(message) as Account).settle(outcome)
     if (this.#onSettled !== undefined) this.tellSettled()
@@ -334,7 +334,7 @@ export class Core implements QueueHost, RequestHost {
     }
   }
 
-  #fail(
+  fail(
     name: string,
     message: Envelope,
     outcome: Exclude<Outcome, 'handled'>,

@@ -56,6 +56,8 @@ export interface Note {
   settled(name: string, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): unknown
   /** For a message out of a log: which handling this is. */
   readonly attempt?: number
+  /** For a message out of a log: called before its handler, which waits for the promise, if there is one. */
+  begin?(): Promise<void> | undefined
   /** For a message out of a log that failed: true when its session waits until it is tried again. */
   hold?(delivery: Delivery, reason: FailureReason, error: unknown): boolean
 }

@@ -27,6 +27,7 @@ import { QUEUE_RULES, type QueueOptions } from './options.ts'
 import type { Publisher } from './publisher.ts'
 import type { Sender } from './sender.ts'
 import {
+  begun,
   drained,
   type LiveSubscription,
   newQueue,
@@ -339,7 +340,10 @@ class LiveAgent extends Verbs implements Agent, Origin {
 
   /** Puts the bus's present middleware around the handler. */
   rewrap(): void {
-    if (this.#member !== undefined) this.#member.handler = wrapHandler(this.#member.plain, this.core.middleware, [])
+    const member = this.#member
+    if (member === undefined) return
+    const wrapped = wrapHandler(member.plain, this.core.middleware, [])
+    member.handler = this.#record.entry.durable ? begun(wrapped) : wrapped
   }
 
   /** Takes its handler, receivers and subscriptions away; its queue stays for whoever comes next under the name. */

@@ -46,6 +46,7 @@ export type DeathReason =
   | 'expired'
   | 'cancelled'
   | 'rejected'
+  | 'queue-full'
   | 'agent-unresponsive'
 
 /** A message that a group could not handle. */
@@ -133,8 +134,13 @@ export interface DeadLetters {
 
 /** Which kept messages are read again. */
 export interface ReplayOptions {
-  /** Begin: the first kept message (default), a place told by an ack, or a wall-clock time (included). */
-  readonly from?: 'first' | { readonly offset: string } | { readonly time: number } | { readonly id: string }
+  /** Begin: the first kept message (default), the place told by an ack or behind it, a wall-clock time, or a message's id. */
+  readonly from?:
+    | 'first'
+    | { readonly offset: string }
+    | { readonly after: string }
+    | { readonly time: number }
+    | { readonly id: string }
   /** End: a wall-clock time (excluded), or the id of the last message. Default: the end at the time of the call. */
   readonly to?: { readonly time: number } | { readonly id: string }
   /** Only the newest so many. */
@@ -152,7 +158,7 @@ export interface ReplayOptions {
 /** A message that is read again: where it lies, and when it was stored. */
 export interface Replayed<T = unknown> {
   readonly message: Message<T>
-  /** As in an ack: give it to `from: { offset }` to go on behind it. */
+  /** As in an ack: give it to `from: { after }` to go on behind it. */
   readonly offset: string
   readonly channel: string
   /** Wall-clock milliseconds. */
@@ -163,15 +169,6 @@ export interface Replayed<T = unknown> {
 export interface Replay<T = unknown> extends AsyncIterable<Message<T>> {
   /** The same with the place of each. */
   entries(): AsyncIterableIterator<Replayed<T>>
-}
-
-/** What became of one message over its life. */
-export interface TraceStep {
-  readonly step: 'published' | 'failed' | 'handled' | 'dead' | 'redriven'
-  /** Wall-clock milliseconds. */
-  readonly time: number
-  readonly group: string | undefined
-  readonly text: string | undefined
 }
 
 /** The verbs that need a log. */

@@ -12,7 +12,12 @@ import type { Queue } from './queue.ts'
 // What a bus with a log asks of whoever keeps its messages. Floor 3 knows only this; `worker/keeper.ts` is the one that does it.
 
 /** Where reading a kept channel begins: the first message still kept, the present, a place told by an ack, or a wall-clock time. */
-export type StartFrom = 'first' | 'now' | { readonly offset: string } | { readonly time: number }
+export type StartFrom =
+  | 'first'
+  | 'now'
+  | { readonly offset: string }
+  | { readonly after: string }
+  | { readonly time: number }
 
 /** How a publish to a kept channel is stored. */
 export interface KeepOptions {
@@ -83,6 +88,8 @@ export interface Keeper extends KeptVerbs {
 /** What a note must know of a message that came out of a log. */
 export interface KeptNote extends Note {
   readonly attempt: number
+  /** Called before the handler: a promise must be awaited first. */
+  begin(): Promise<void> | undefined
   /** True when the message stays in the hands of its queue and its session waits for it: {@link Queue.again} goes on. */
   hold(delivery: Delivery, reason: FailureReason, error: unknown): boolean
 }
@@ -96,6 +103,14 @@ export interface KeptHost {
   /** Where deliveries of a topic are counted. */
   accountOf(topic: string): object
   announce(event: EventName, fields: object): void
+  /** Records a failure of a message that no queue has in hand. */
+  fail(
+    name: string,
+    message: Envelope,
+    outcome: 'failed' | 'expired' | 'dropped',
+    reason: FailureReason,
+    error: unknown,
+  ): void
   /** Calls a user's function; what it throws is counted. */
   guard(run: () => void): void
   /** Sends an answer to whoever waits for it. */

@@ -1,9 +1,10 @@
 import { aFlag, aFunction, aText, checkOption, checkOptions, milliseconds, type Rule, whole } from '../kit/check.ts'
 import { BusError } from '../kit/errors.ts'
 import type { TopicContract } from '../message/contract.ts'
-import type { Message } from '../message/message.ts'
+import { Envelope, type Message } from '../message/message.ts'
 import { parsePattern } from '../message/topic.ts'
 import type { Core } from './core.ts'
+import type { Note } from './delivery.ts'
 import type { Handler, Middleware } from './handler.ts'
 import type { KeptBinding, StartFrom } from './kept.ts'
 import { Member } from './member.ts'
@@ -46,12 +47,13 @@ export interface SubscribeOptions extends QueueOptions {
 }
 
 const aStart: Rule = {
-  allowed: '"first", "now", { offset } as in an ack, or { time } in wall-clock milliseconds',
+  allowed: '"first", "now", { offset } or { after } as in an ack, or { time } in wall-clock milliseconds',
   ok(value) {
     if (value === 'first' || value === 'now') return true
-    const { offset, time } = (value ?? {}) as { offset?: unknown; time?: unknown }
-    if (offset !== undefined) return aText.ok(offset) && time === undefined
-    return whole(0).ok(time)
+    const named = Object.entries((value ?? {}) as object)
+    const [field, place] = named[0] ?? []
+    if (named.length !== 1) return false
+    return field === 'time' ? whole(0).ok(place) : (field === 'offset' || field === 'after') && aText.ok(place)
   },
 }
 
@@ -148,6 +150,14 @@ export function wrapHandler(handler: Handler, outer: readonly Middleware[], inne
   return [...outer, ...inner].reduceRight(wrap, handler)
 }
 
+/** The handler of messages out of a log: where one must be noted as begun before anything else happens with it, it waits. */
+export function begun(next: Handler): Handler {
+  return (message, context) => {
+    const wait = (Envelope.noteOf(message as Envelope) as Note | undefined)?.begin?.()
+    return wait === undefined ? next(message, context) : wait.then(() => next(message, context))
+  }
+}
+
 /** The limits of one queue: its own options, else those of the bus. Queues without options of their own share one object. */
 export function queueLimits(owner: string, core: Core, options: QueueOptions): Limits {
   const of = core.options
@@ -229,8 +239,10 @@ export class LiveSubscription implements Subscription {
 
   /** Puts the bus's present middleware around the handler. */
   rewrap(): void {
-    if (this.member !== undefined)
-      this.member.handler = wrapHandler(this.member.plain, this.core.middleware, this.middleware)
+    const { member, core } = this
+    if (member === undefined) return
+    const wrapped = wrapHandler(member.plain, core.middleware, this.middleware)
+    member.handler = this.#binding.kept === undefined ? wrapped : begun(wrapped)
   }
 
   stats(): SubscriptionFigures {

@@ -85,8 +85,8 @@ export interface ReadOptions {
 
 /** How a group reads a stream. */
 export interface ConsumeOptions {
-  /** Where a group that does not exist yet begins: `first` kept message (default), `now`, or behind an entry. */
-  readonly from?: 'first' | 'now' | { readonly after: Offset }
+  /** Where a group that does not exist yet begins: `first` kept message (default), `now`, behind an entry, at a wall-clock time. */
+  readonly from?: 'first' | 'now' | { readonly after: Offset } | { readonly since: number }
   /** Most deliveries this consumer holds unsettled at once. Default 1 000. */
   readonly maxInFlight?: number
   /** Milliseconds of a lease, counted from the hand-out and from each {@link Delivery.extend}. Default 30 000. */
@@ -129,7 +129,9 @@ export interface Delivery extends Omit<Entry, 'type'> {
   readonly attempt: number
   /** Milliseconds that are left of a wait its former holder had begun with `hold`; 0 when it may be handled now. */
   readonly dueInMs: number
-  /** Says that a handler starts. A promise must be awaited first: then a crash inside the handler counts as an attempt. */
+  /** A holder of this group died before: the promise of {@link begin} must be awaited before a handler starts. */
+  readonly suspect: boolean
+  /** Says that a handler starts. A promise, awaited first, makes a crash inside the handler count as an attempt. */
   begin(): Promise<void> | undefined
   /** Resolves once the settlement, with the entry that goes along, is kept in one atomic step. */
   settle(as: Settled, along?: Along): Promise<boolean>

@@ -1,0 +1,104 @@
+import { type Bus, keptBus } from '../bus/bus.ts'
+import type { BusOptions } from '../bus/options.ts'
+import { aFunction, anObject, checkOption, checkOptions, milliseconds, type Rule, whole } from '../kit/check.ts'
+import type { MessageLog } from '../log/log.ts'
+import type { DeadLetterAlert } from '../worker/burials.ts'
+import type { ChannelOptions } from '../worker/channel.ts'
+import { LogKeeper } from '../worker/keeper.ts'
+import { type BackendChoice, chooseBackend, openLog } from './backends.ts'
+
+/** How a bus with a log is opened: everything of `createBus`, and how messages are kept. */
+export interface OpenOptions extends BusOptions {
+  /** Policies of channels by name; a topic without one belongs to the channel of its first token. */
+  readonly channels?: Readonly<Record<string, ChannelOptions>>
+  /** The policy of every channel, where it says nothing else. */
+  readonly defaults?: ChannelOptions
+  /** Milliseconds within which a repeated id or idempotency key is stored once. Default 600 000. */
+  readonly dedupMs?: number
+  /** Milliseconds after which a publish that the log did not answer rejects with PUBLISH_UNKNOWN. Default 10 000. */
+  readonly publishTimeoutMs?: number
+  /** Called when so many messages to one agent have died (default 3), and after each as many more. */
+  readonly onDeadLetters?: (alert: DeadLetterAlert) => void
+  readonly deadLettersAfter?: number
+  /** Goes on with a log that lacks messages which it had acknowledged. Default false: DATA_LOSS. */
+  readonly acceptLoss?: boolean
+  /** Told which backend was chosen, and why. */
+  readonly onChosen?: (choice: BackendChoice) => void
+}
+
+const OWN_RULES: Readonly<Record<string, Rule>> = {
+  channels: anObject,
+  defaults: anObject,
+  dedupMs: milliseconds(0),
+  publishTimeoutMs: milliseconds(1),
+  onDeadLetters: aFunction,
+  deadLettersAfter: whole(1),
+  acceptLoss: { allowed: 'true or false', ok: (value) => typeof value === 'boolean' },
+  onChosen: aFunction,
+}
+
+/**
+ * Opens a bus that keeps its messages: `memory:` (in this process), `sqlite:FILE` (on disk, survives power loss), a log that was made
+ * already (then closing the bus leaves it open), or nothing: SWARMBUS_URL, REDIS_URL or NATS_URL, else memory. Every topic is kept,
+ * unless its channel says live. Throws INVALID_OPTION, UNSUPPORTED, STORE_LOCKED, STORE_FAILED, DATA_LOSS, SCHEMA_TOO_NEW.
+ *
+ * @example
+ * await using bus = await openBus('sqlite:./swarm.db')
+ * bus.subscribe('tasks.*', handle, { group: 'coders' })
+ * const { level } = await bus.publish('tasks.coding', { title: 'fix auth' }) // 'disk'
+ */
+export async function openBus(where?: string | MessageLog, options: OpenOptions = {}): Promise<Bus> {
+  checkOption('openBus', 'options', options, anObject)
+  const {
+    channels,
+    defaults,
+    dedupMs,
+    publishTimeoutMs,
+    onDeadLetters,
+    deadLettersAfter,
+    acceptLoss,
+    onChosen,
+    ...rest
+  } = options
+  const own = { channels, defaults, dedupMs, publishTimeoutMs, onDeadLetters, deadLettersAfter, acceptLoss, onChosen }
+  checkOptions('openBus', own, OWN_RULES)
+  let log: MessageLog
+  let onClosed: (() => Promise<void>) | undefined
+  if (typeof where === 'string' || where === undefined) {
+    const { secretUrl, url, why } = chooseBackend(where, process.env)
+    onChosen?.({ url, why })
+    const made = await openLog(secretUrl, {
+      ...(rest.env === undefined ? {} : { env: rest.env }),
+      ...(dedupMs === undefined ? {} : { dedupMs }),
+      ...(acceptLoss === undefined ? {} : { acceptLoss }),
+    })
+    log = made
+    onClosed = async () => made[Symbol.asyncDispose]()
+  } else {
+    checkOption('openBus', 'log', where, anObject)
+    log = where
+  }
+  // As the united systems retried, for whoever asks for one of them.
+  const policy: ChannelOptions = rest.preset === undefined ? {} : { retry: rest.preset }
+  const settings = {
+    channels: channels ?? {},
+    defaults: { ...policy, ...defaults },
+    ...(publishTimeoutMs === undefined ? {} : { publishTimeoutMs }),
+    ...(deadLettersAfter === undefined ? {} : { alertAfter: deadLettersAfter }),
+    ...(onDeadLetters === undefined ? {} : { onAlert: onDeadLetters }),
+    ...(onClosed === undefined ? {} : { onClosed }),
+  }
+  try {
+    const existing = (await log.streams()).map((one) => one.stream)
+    let keeper: LogKeeper | undefined
+    const bus = keptBus(rest, (host) => {
+      keeper = new LogKeeper(host, log, settings, existing)
+      return keeper
+    })
+    await keeper?.refresh()
+    return bus
+  } catch (error) {
+    await onClosed?.()
+    throw error
+  }
+}

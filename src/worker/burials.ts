@@ -1,0 +1,89 @@
+import type { KeptHost } from '../bus/kept.ts'
+import { agentOf } from '../message/address.ts'
+import type { Message } from '../message/message.ts'
+import type { Channel } from './channel.ts'
+import type { LogDeadLetters } from './dead-letters.ts'
+import type { DeadRecord } from './record.ts'
+
+/** Several messages to one agent have died. */
+export interface DeadLetterAlert {
+  /** For people: names agent and count. */
+  readonly text: string
+  /** The agent, or the group that failed. */
+  readonly agent: string
+  readonly count: number
+}
+
+/** Most agents whose deaths are counted; those that were quiet for longest are forgotten. */
+const MOST_AGENTS = 10_000
+
+/** What is told of deaths. */
+export interface BurialSettings {
+  readonly alertAfter?: number
+  readonly onAlert?: (alert: DeadLetterAlert) => void
+}
+
+/** Tells of every message that dies, and holds the limit of dead letters of each channel. */
+export class Burials {
+  readonly #host: KeptHost
+  readonly #letters: LogDeadLetters
+  readonly #settings: BurialSettings
+  /** Deaths by agent, for the alert. */
+  readonly #died = new Map<string, number>()
+  /** Dead letters by channel, once they were counted. */
+  readonly #deadCounts = new Map<string, number>()
+
+  constructor(host: KeptHost, letters: LogDeadLetters, settings: BurialSettings) {
+    this.#host = host
+    this.#letters = letters
+    this.#settings = settings
+  }
+
+  /** A dead letter of the channel is gone. */
+  left(channel: string): void {
+    const count = this.#deadCounts.get(channel)
+    if (count !== undefined) this.#deadCounts.set(channel, count - 1)
+  }
+
+  /** A message of the channel has died. */
+  buried(channel: Channel, record: DeadRecord, message: Message): void {
+    this.#host.announce('message.died', { channel: channel.name, group: record.group, message, record })
+    this.#letters.tell(channel.name, record, message)
+    this.#alert(record, message)
+    if (!channel.policy.deadLetters) return
+    const count = (this.#deadCounts.get(channel.name) ?? Number.NaN) + 1
+    if (Number.isNaN(count)) void this.#countDead(channel)
+    else {
+      this.#deadCounts.set(channel.name, count)
+      if (count > channel.policy.deadLetterLimit) this.#evict(channel)
+    }
+  }
+
+  async #countDead(channel: Channel): Promise<void> {
+    const count = await this.#letters.count({ channel: channel.name })
+    this.#deadCounts.set(channel.name, count)
+    for (let over = count - channel.policy.deadLetterLimit; over > 0; over--) this.#evict(channel)
+  }
+
+  #evict(channel: Channel): void {
+    this.#letters.evict(channel.name).then(
+      (letter) => {
+        if (letter !== undefined) this.#host.announce('dead-letter.evicted', { letter })
+      },
+      (error: unknown) => this.#host.announce('log.failed', { stream: channel.dead, error }),
+    )
+  }
+
+  #alert(record: DeadRecord, message: Message): void {
+    const { onAlert, alertAfter = 3 } = this.#settings
+    if (onAlert === undefined) return
+    const agent = message.to ?? agentOf(message.topic) ?? record.group
+    const count = (this.#died.get(agent) ?? 0) + 1
+    this.#died.delete(agent)
+    this.#died.set(agent, count)
+    if (this.#died.size > MOST_AGENTS) this.#died.delete(this.#died.keys().next().value as string)
+    if (count % alertAfter !== 0) return
+    const text = `${count} messages to "${agent}" have died; the last one: ${record.error}`
+    this.#host.guard(() => onAlert({ text, agent, count }))
+  }
+}

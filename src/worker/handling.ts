@@ -1,0 +1,82 @@
+import type { FailureReason, Outcome } from '../bus/ack.ts'
+import type { Delivery, DeliveryOwner } from '../bus/delivery.ts'
+import type { KeptNote } from '../bus/kept.ts'
+import type { Timer } from '../kit/env.ts'
+import type { Delivery as Leased } from '../log/log.ts'
+import { Envelope } from '../message/message.ts'
+import type { Story } from './record.ts'
+
+const NOBODY: readonly DeliveryOwner[] = Object.freeze([])
+
+/** Who is told what becomes of a handling, and decides. */
+export interface Settler {
+  hold(handling: Handling, reason: FailureReason, error: unknown): boolean
+  settled(
+    handling: Handling,
+    outcome: Outcome,
+    value: unknown,
+    reason: FailureReason | undefined,
+    error: unknown,
+  ): boolean
+}
+
+/** One lane of a group: its stream, and how much of it is in hand. */
+export interface LaneState {
+  readonly index: number
+  readonly stream: string
+  inHand: number
+  /** Of those, how many wait for another try, or behind their session outside of the queue. */
+  held: number
+  /** Lets the reader of the lane look whether there is room again. */
+  wake: (() => void) | undefined
+}
+
+/** A message out of the log while a queue has it: from the hand-out until it is settled or given back. */
+export class Handling implements KeptNote {
+  readonly leased: Leased
+  readonly lane: LaneState
+  readonly message: Envelope
+  readonly #settler: Settler
+  readonly frame = undefined
+  readonly awaited = undefined
+  owners = NOBODY
+  attempt: number
+  story: Story
+  /** What the handler works on; undefined while it waits. */
+  running: Delivery | undefined = undefined
+  /** A handler has had it. */
+  wasStarted = false
+  /** Armed while it waits for another try. */
+  timer: Timer | undefined = undefined
+  cancelled = false
+  /** Settled already, while the queue still has it: it must not be handled any more. */
+  over = false
+
+  constructor(settler: Settler, lane: LaneState, leased: Leased, story: Story, account: object) {
+    this.#settler = settler
+    this.lane = lane
+    this.leased = leased
+    this.story = story
+    this.attempt = leased.attempt
+    this.message = Envelope.forGroup(leased.message as Envelope, account, this)
+  }
+
+  begin(): Promise<void> | undefined {
+    return this.leased.begin()
+  }
+
+  started(delivery: Delivery): void {
+    this.running = delivery
+    this.wasStarted = true
+  }
+
+  hold(_delivery: Delivery, reason: FailureReason, error: unknown): boolean {
+    this.running = undefined
+    return this.#settler.hold(this, reason, error)
+  }
+
+  settled(_name: string, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): boolean {
+    this.running = undefined
+    return this.#settler.settled(this, outcome, value, reason, error)
+  }
+}

@@ -1,0 +1,394 @@
+import type { FailureReason, Outcome } from '../bus/ack.ts'
+import type { Note } from '../bus/delivery.ts'
+import type {
+  Keeper,
+  KeepOptions,
+  KeptAck,
+  KeptBinding,
+  KeptChannel,
+  KeptHost,
+  KeptQueue,
+  StartFrom,
+} from '../bus/kept.ts'
+import type { ChannelInfo, KeptLedger, Replay, ReplayOptions } from '../bus/kept-verbs.ts'
+import { aText, checkOption } from '../kit/check.ts'
+import type { Timer } from '../kit/env.ts'
+import { type ConsumeOptions, channelOf, type MessageLog } from '../log/log.ts'
+import type { Envelope, Message } from '../message/message.ts'
+import { parsePattern } from '../message/topic.ts'
+import { Burials, type DeadLetterAlert } from './burials.ts'
+import { type Channel, type ChannelOptions, Channels, DEAD_GROUP } from './channel.ts'
+import { channelInfos } from './channel-info.ts'
+import { LogDeadLetters } from './dead-letters.ts'
+import { LiveReader } from './live-reader.ts'
+import { readPlace } from './places.ts'
+import { PublishDesk } from './publish.ts'
+import { type DeadRecord, readDeadRecord } from './record.ts'
+import { replayOf, storedAt } from './replay.ts'
+import { GroupWorker } from './worker.ts'
+import type { WorkerHost } from './worker-host.ts'
+
+/** Milliseconds between two looks for what expired, and for what retention may remove. */
+const SWEEP_MS = 15_000
+
+/** How messages are kept. */
+export interface KeepSettings {
+  /** Policies by name; a topic without one belongs to the channel of its first token. */
+  readonly channels?: Readonly<Record<string, ChannelOptions>>
+  /** The policy of channels, where they say nothing else. */
+  readonly defaults?: ChannelOptions
+  /** Milliseconds after which a publish that the log did not answer is given up with PUBLISH_UNKNOWN. Default 10 000. */
+  readonly publishTimeoutMs?: number
+  /** Messages to one agent that die before `onAlert` is called, and how many more each time. Default 3. */
+  readonly alertAfter?: number
+  readonly onAlert?: (alert: DeadLetterAlert) => void
+  /** Called when the bus was closed and everything was given back. */
+  readonly onClosed?: () => Promise<void>
+}
+
+interface Receipt {
+  readonly note: Note
+  left: number
+}
+
+/** A queue, and the workers that serve it, one for each channel. */
+interface Binding extends KeptBinding {
+  readonly what: KeptQueue
+  attach(channel: Channel): void
+  readonly workers: Map<Channel, GroupWorker>
+  resume(): void
+  sweep(wallMs: number): Promise<void>
+}
+
+/** Keeps the messages of one bus in one log: the channels, the groups of this process, dead letters, replay, retention. */
+export class LogKeeper implements Keeper {
+  readonly #host: KeptHost
+  readonly #log: MessageLog
+  readonly #settings: KeepSettings
+  readonly #channels: Channels
+  readonly #kept = new Map<Channel, KeptChannel>()
+  readonly #bindings = new Set<Binding>()
+  readonly #receipts = new Map<string, Receipt>()
+  readonly #burials: Burials
+  readonly #desk: PublishDesk
+  readonly deadLetters: LogDeadLetters
+  #sweep: Timer | undefined
+  #closed = false
+  #ledgers: Readonly<Record<string, KeptLedger>> = {}
+  #ledgersAtMs = Number.NEGATIVE_INFINITY
+
+  /** `existing` are the streams that the log has already. */
+  constructor(host: KeptHost, log: MessageLog, settings: KeepSettings, existing: readonly string[]) {
+    this.#host = host
+    this.#log = log
+    this.#settings = settings
+    this.#desk = new PublishDesk(host.env, log, settings.publishTimeoutMs ?? 10_000)
+    this.#channels = new Channels(settings.channels ?? {}, settings.defaults ?? {}, log.level, (channel) => {
+      for (const binding of this.#bindings) binding.attach(channel)
+    })
+    for (const stream of existing) this.#channels.named(channelOf(stream))
+    this.deadLetters = new LogDeadLetters({
+      log,
+      env: host.env,
+      guard: (run) => host.guard(run),
+      discarded: (channel, record, message) => this.#discarded(channel, record, message),
+    })
+    this.#burials = new Burials(host, this.deadLetters, settings)
+    this.#armSweep()
+  }
+
+  channel(topic: string): KeptChannel | undefined {
+    const channel = this.#channels.of(topic)
+    if (channel === undefined) return undefined
+    let kept = this.#kept.get(channel)
+    if (kept === undefined) {
+      kept = this.#keep(channel)
+      this.#kept.set(channel, kept)
+    }
+    return kept
+  }
+
+  keeps(pattern: string): boolean {
+    return this.#channels.keeps(pattern)
+  }
+
+  bind(what: KeptQueue): KeptBinding {
+    const binding = what.group === undefined ? this.#bindReader(what) : this.#bindGroup(what, groupName(what))
+    const tokens = what.patterns.map((pattern) => parsePattern(pattern))
+    // A literal first token names its channel, which may not have been met yet.
+    for (const pattern of what.patterns) if (!/[*>]/.test(pattern)) this.#channels.of(pattern)
+    for (const [root] of tokens) if (root !== '*' && root !== '>') this.#channels.named(root as string)
+    this.#bindings.add(binding)
+    for (const channel of this.#channels.all()) binding.attach(channel)
+    return binding
+  }
+
+  replay<T>(pattern: string, options?: ReplayOptions): Replay<T> {
+    const source = {
+      log: this.#log,
+      env: this.#host.env,
+      streams: (tokens: readonly string[]) => this.#streamsFor(tokens),
+    }
+    return replayOf<T>(source, pattern, options)
+  }
+
+  async cancel(id: string): Promise<number> {
+    checkOption('cancel', 'id', id, aText)
+    let count = 0
+    for (const { workers } of this.#bindings) for (const worker of workers.values()) if (worker.cancel(id)) count++
+    if (!this.#log.supports.find) return count
+    for (const { name } of this.#channels.all()) {
+      const found = await this.#log.find(name, id)
+      if (found !== undefined) count += await this.#cancelAt(found.stream, found.offset, id)
+    }
+    return count
+  }
+
+  async channels(): Promise<readonly ChannelInfo[]> {
+    return channelInfos(this.#log)
+  }
+
+  ledgers(): Readonly<Record<string, KeptLedger>> {
+    const nowMs = this.#host.clock.readMs()
+    if (nowMs - this.#ledgersAtMs >= 1_000 && !this.#closed) {
+      this.#ledgersAtMs = nowMs
+      this.refresh().catch((error: unknown) => this.#host.announce('log.failed', { error }))
+    }
+    return this.#ledgers
+  }
+
+  /** Counts the ledgers anew. */
+  async refresh(): Promise<void> {
+    const infos = await this.channels()
+    this.#ledgers = Object.fromEntries(infos.map((one) => [one.name, one.ledger]))
+  }
+
+  pause(): void {
+    for (const binding of this.#bindings) binding.pause()
+  }
+
+  resume(): void {
+    for (const binding of this.#bindings) binding.resume()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#sweep?.cancel()
+    await Promise.all([...this.#bindings].map((binding) => binding.end()))
+    this.#desk.close()
+    await this.#settings.onClosed?.()
+  }
+
+  /** Settles what expired, removes what retention allows; done by itself every 15 s. */
+  async sweep(): Promise<void> {
+    const wallMs = this.#host.env.wallMs()
+    for (const binding of [...this.#bindings]) await binding.sweep(wallMs)
+    for (const channel of this.#channels.all()) await this.#trim(channel, wallMs)
+  }
+
+  #keep(channel: Channel): KeptChannel {
+    return {
+      name: channel.name,
+      append: (message: Envelope, options: KeepOptions): Promise<KeptAck> =>
+        this.#desk.publish(channel, message, options),
+      expect: (message, note) => {
+        let count = 0
+        for (const { workers } of this.#bindings) if (workers.get(channel)?.wants(message)) count++
+        if (count > 0) {
+          const known = this.#receipts.get(message.id)
+          if (known === undefined) this.#receipts.set(message.id, { note, left: count })
+          else known.left += count
+        }
+        return count
+      },
+      forget: (message) => this.#receipts.delete(message.id),
+    }
+  }
+
+  #bindGroup(what: KeptQueue, group: string): Binding {
+    const workers = new Map<Channel, GroupWorker>()
+    const tokens = what.patterns.map((pattern) => parsePattern(pattern))
+    const host = this.#workerHost()
+    let ended = false
+    const binding: Binding = {
+      what,
+      workers,
+      attach: (channel) => {
+        if (ended || workers.has(channel) || !tokens.some((pattern) => channel.overlaps(pattern))) return
+        const worker = new GroupWorker(host, channel, group, what)
+        workers.set(channel, worker)
+        this.#start(worker, channel)
+      },
+      pause: () => {
+        for (const worker of workers.values()) worker.pause()
+      },
+      resume: () => {
+        for (const worker of workers.values()) worker.resume()
+      },
+      sweep: async (wallMs) => {
+        for (const worker of workers.values()) await worker.sweep(wallMs)
+      },
+      end: async () => {
+        ended = true
+        this.#bindings.delete(binding)
+        await Promise.all([...workers.values()].map((worker) => worker.end()))
+      },
+    }
+    return binding
+  }
+
+  #bindReader(what: KeptQueue): Binding {
+    const reader = new LiveReader(this.#workerHost(), what, (tokens) => this.#streamsFor(tokens))
+    const tokens = what.patterns.map((pattern) => parsePattern(pattern))
+    const binding: Binding = {
+      what,
+      workers: new Map(),
+      attach: (channel) => {
+        if (tokens.some((pattern) => channel.overlaps(pattern))) for (const lane of channel.lanes) reader.add(lane)
+      },
+      pause: () => reader.pause(),
+      resume: () => reader.resume(),
+      sweep: async () => undefined,
+      end: async () => {
+        this.#bindings.delete(binding)
+        reader.end()
+      },
+    }
+    // Streams that are there are read as one, in the order of their storing; what comes later follows on each.
+    reader.start()
+    return binding
+  }
+
+  /** Sessions that were halted before must be found before anything is handed out. */
+  #start(worker: GroupWorker, channel: Channel): void {
+    if (channel.policy.afterDeadLetter === 'go-on') {
+      worker.start([])
+      return
+    }
+    this.#haltedSessions(worker, channel).then(
+      (sessions) => worker.start(sessions),
+      (error: unknown) => this.#host.announce('log.failed', { stream: channel.dead, error }),
+    )
+  }
+
+  async #haltedSessions(worker: GroupWorker, channel: Channel): Promise<Set<string>> {
+    const sessions = new Set<string>()
+    for await (const entry of this.#log.read(channel.dead, { openFor: DEAD_GROUP })) {
+      if (entry.type === 'gap' || entry.message.session === undefined) continue
+      const record = readDeadRecord(entry.note)
+      const died = record?.reason !== 'expired' && record?.reason !== 'cancelled'
+      if (record?.group === worker.group && died) sessions.add(entry.message.session)
+    }
+    return sessions
+  }
+
+  #workerHost(): WorkerHost {
+    const host = this.#host
+    return {
+      env: host.env,
+      clock: host.clock,
+      wheel: host.wheel,
+      options: host.options,
+      log: this.#log,
+      accountOf: (topic) => host.accountOf(topic),
+      announce: (event, fields) => host.announce(event, fields),
+      fail: (name, message, outcome, reason, error) => host.fail(name, message, outcome, reason, error),
+      guard: (run) => host.guard(run),
+      respond: (request, data, from, options) => host.respond(request, data, from, options),
+      settled: (message, name, outcome, value, reason, error) =>
+        this.#tellReceipt(message, name, outcome, value, reason, error),
+      buried: (channel, record, message) => this.#burials.buried(channel, record, message),
+      startIn: (stream, from) => this.#startIn(stream, from),
+    }
+  }
+
+  #tellReceipt(
+    message: Envelope,
+    name: string,
+    outcome: Outcome,
+    value: unknown,
+    reason: FailureReason | undefined,
+    error: unknown,
+  ): void {
+    if (this.#receipts.size === 0) return
+    const receipt = this.#receipts.get(message.id)
+    if (receipt === undefined) return
+    if (--receipt.left === 0) this.#receipts.delete(message.id)
+    receipt.note.settled(name, outcome, value, reason, error)
+  }
+
+  #discarded(channel: string, record: DeadRecord, message: Message): void {
+    this.#burials.left(channel)
+    const { session } = message
+    if (session === undefined) return
+    for (const { workers } of this.#bindings) {
+      for (const worker of workers.values()) {
+        if (worker.channel.name === channel && worker.group === record.group) worker.release(session)
+      }
+    }
+  }
+
+  async #cancelAt(stream: string, offset: string, id: string): Promise<number> {
+    let count = 0
+    for (const { group } of await this.#log.groups(stream)) {
+      const story = { attempts: [], group, stream, offset, reason: 'cancelled', error: `message "${id}" was cancelled` }
+      const note = JSON.stringify({ ...story, code: 'CANCELLED', diedAt: this.#host.env.wallMs() })
+      const dead = this.#channels.named(channelOf(stream))?.dead
+      const along = dead === undefined ? undefined : { stream: dead, note }
+      if (await this.#log.settle(stream, group, offset, 'dropped', along)) count++
+    }
+    return count
+  }
+
+  /** Streams of lanes that may hold messages of the pattern. */
+  async #streamsFor(tokens: readonly string[]): Promise<readonly string[]> {
+    const lanes = new Set(
+      this.#channels
+        .all()
+        .filter((channel) => channel.overlaps(tokens))
+        .flatMap((channel) => channel.lanes),
+    )
+    return (await this.#log.streams()).map((one) => one.stream).filter((stream) => lanes.has(stream))
+  }
+
+  async #startIn(stream: string, from: StartFrom | undefined): Promise<ConsumeOptions['from'] | undefined> {
+    if (from === undefined || typeof from === 'string') return from
+    if ('time' in from) return { since: from.time }
+    const place = readPlace('offset' in from ? from.offset : from.after)
+    if (place.stream === stream && 'after' in from) return { after: place.offset }
+    const since = await storedAt(this.#log, place.stream, place.offset)
+    return since === undefined ? 'now' : { since }
+  }
+
+  async #trim(channel: Channel, wallMs: number): Promise<void> {
+    const { maxAgeMs, maxCount, maxBytes } = channel.policy.retention
+    const options = {
+      maxCount,
+      storedBefore: Math.max(0, Math.floor(wallMs - maxAgeMs)),
+      ...(maxBytes === Number.POSITIVE_INFINITY ? {} : { maxBytes }),
+    }
+    for (const lane of channel.lanes) await this.#log.trim(lane, options)
+    if (!channel.policy.deadLetters) return
+    // Without the group, open dead letters would count as settled by everybody.
+    await this.#log.join(channel.dead, DEAD_GROUP)
+    await this.#log.trim(channel.dead, { maxCount: 0 })
+  }
+
+  #armSweep(): void {
+    this.#sweep = this.#host.env.after(SWEEP_MS, () => {
+      this.sweep()
+        .catch((error: unknown) => {
+          if (!this.#closed) this.#host.announce('log.failed', { error })
+        })
+        .finally(() => {
+          if (!this.#closed) this.#armSweep()
+        })
+    })
+  }
+}
+
+/** The group's name in the log: members with the same conditions share it. */
+function groupName({ group, patterns, session, sender }: KeptQueue): string {
+  const bound = [session === undefined ? '' : ` session=${session}`, sender === undefined ? '' : ` sender=${sender}`]
+  return `${group}:${patterns.toSorted().join(',')}${bound.join('')}`
+}

@@ -1,0 +1,401 @@
+import type { FailureReason, Outcome } from '../bus/ack.ts'
+import type { KeptQueue } from '../bus/kept.ts'
+import type { DeathReason } from '../bus/kept-verbs.ts'
+import type { Timer } from '../kit/env.ts'
+import { BusError, isBusError } from '../kit/errors.ts'
+import type { Along, Delivery as Leased, Settled } from '../log/log.ts'
+import type { Envelope, Message } from '../message/message.ts'
+import { countsAsAttempt, leftMsOf, verdict } from '../reliability/verdict.ts'
+import type { Channel } from './channel.ts'
+import { Handling, type LaneState, type Settler } from './handling.ts'
+import { interestOf } from './interest.ts'
+import { LaneReader } from './lane-reader.ts'
+import { type DeadRecord, deadRecord, deathOf, readStory, type Story, withAttempt, writeStory } from './record.ts'
+import type { WorkerHost } from './worker-host.ts'
+
+/** Milliseconds before a reader that met a fault of the log tries again. */
+const AGAIN_MS = 1_000
+
+/** When a failed message is tried again, and whether the failure counts as an attempt. */
+interface Again {
+  readonly delayMs: number
+  readonly counts: boolean
+}
+
+/**
+ * Serves one queue with the messages of one channel, for one group: the only file that settles. The order of effects: the handler
+ * ends, then its message is settled; a dead letter and its settlement are one step.
+ */
+export class GroupWorker implements Settler {
+  readonly channel: Channel
+  readonly group: string
+  readonly #host: WorkerHost
+  readonly #what: KeptQueue
+  /** True when the group gets messages like this one. */
+  readonly wants: (message: Message) => boolean
+  readonly #lanes: readonly LaneState[]
+  readonly #inHand = new Set<Handling>()
+  readonly #stop = new AbortController()
+  /** Sessions that wait until their dead letter is redriven or discarded. */
+  readonly #halted = new Set<string>()
+  /** `order: "strict"`: sessions of which the queue has a message, and what waits behind it. */
+  readonly #strict: Map<string, Handling[]> | undefined
+  readonly #reader: LaneReader
+  #paused = false
+  #renewal: Timer | undefined
+  /** Taken by hand: acknowledged when the next one is taken, or at an orderly end. */
+  #taken: Handling | undefined
+  #emptied: PromiseWithResolvers<void> | undefined
+
+  constructor(host: WorkerHost, channel: Channel, group: string, what: KeptQueue) {
+    this.#host = host
+    this.channel = channel
+    this.group = group
+    this.#what = what
+    this.wants = interestOf(what)
+    this.#strict = channel.policy.order === 'strict' ? new Map() : undefined
+    this.#lanes = channel.lanes.map((stream, index) => ({ index, stream, inHand: 0, held: 0, wake: undefined }))
+    this.#reader = new LaneReader(host, channel.policy, group, what, this.#stop.signal, {
+      take: (lane, leased) => this.#take(lane, leased),
+      isPaused: () => this.#paused,
+      inHand: () => this.#inHand.size,
+    })
+  }
+
+  /** Begins to read; `halted` are sessions whose dead letters are still open. */
+  start(halted: Iterable<string>): void {
+    for (const session of halted) this.#halt(session)
+    for (const lane of this.#lanes) void this.#reader.read(lane)
+  }
+
+  /** How many messages are in hand. */
+  get size(): number {
+    return this.#inHand.size
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    for (const lane of this.#lanes) lane.wake?.()
+  }
+
+  /** Takes nothing more, and waits until everything in hand was settled or given back. */
+  async end(): Promise<void> {
+    this.#paused = true
+    for (const handling of [...this.#inHand]) {
+      if (handling.timer !== undefined) this.#giveBack(handling)
+      else if (this.#strict?.get(handling.message.session ?? '')?.includes(handling)) this.#giveBack(handling)
+    }
+    if (this.#taken !== undefined) this.#finish(this.#taken, 'acked')
+    if (this.#inHand.size > 0) {
+      this.#emptied ??= Promise.withResolvers()
+      await this.#emptied.promise
+    }
+    this.#stop.abort()
+    for (const lane of this.#lanes) lane.wake?.()
+    this.#renewal?.cancel()
+  }
+
+  /** Ends the message of an id, wherever it is in hand. True when it was there. */
+  cancel(id: string): boolean {
+    const error = new BusError('CANCELLED', `message "${id}" was cancelled`)
+    for (const handling of this.#inHand) {
+      if (handling.message.id !== id || handling.over || handling.cancelled) continue
+      handling.cancelled = true
+      const { running } = handling
+      if (running !== undefined) {
+        running.abort(error)
+        running.end('dropped', undefined, 'cancelled', error)
+      } else this.#endWaiting(handling, 'dropped', 'cancelled', error)
+      return true
+    }
+    return false
+  }
+
+  /** The dead letter of a halted session is gone: the session goes on. */
+  release(session: string): void {
+    if (this.#halted.delete(session)) this.#what.queue.release(session)
+  }
+
+  /** Settles what expired while it waited; nobody need ask for it. */
+  async sweep(wallMs: number): Promise<void> {
+    for (const { stream } of this.#lanes) {
+      const waiting = new Map<string, Handling>()
+      for (const one of this.#inHand) if (one.lane.stream === stream) waiting.set(one.leased.offset, one)
+      const expired = this.#host.log.read(stream, { openFor: this.group, expiredBy: wallMs, signal: this.#stop.signal })
+      for await (const entry of expired) {
+        if (entry.type === 'gap') continue
+        const { topic } = entry.message
+        if (!this.wants(entry.message)) continue
+        const error = new BusError('MESSAGE_EXPIRED', `"${topic}" expired before "${this.group}" handled it`)
+        const handling = waiting.get(entry.offset)
+        if (handling !== undefined) {
+          if (handling.running === undefined && !handling.over) this.#endWaiting(handling, 'expired', 'expired', error)
+          continue
+        }
+        const record = this.#deadRecord(stream, entry.offset, readStory(entry.note), 'expired', error)
+        const gone = await this.#host.log.settle(stream, this.group, entry.offset, 'expired', this.#along(record))
+        if (!gone) continue
+        this.#host.fail(this.#what.queue.name, entry.message as Envelope, 'expired', 'expired', error)
+        this.#tellBuried(record, entry.message, undefined, error)
+      }
+    }
+  }
+
+  /** The handler failed: true when its session waits for another try. */
+  hold(handling: Handling, reason: FailureReason, error: unknown): boolean {
+    if (handling.over || this.#paused) return false
+    const again = this.#again(handling, reason, error)
+    if (again === undefined) return false
+    const { lane } = handling
+    const { delayMs } = again
+    this.#nack(handling, again, error, true)
+    lane.held++
+    handling.timer = this.#host.env.after(delayMs, () => this.#tryAgain(handling))
+    lane.wake?.()
+    return true
+  }
+
+  /** The handling is over for its queue. True when the message goes on. */
+  settled(
+    handling: Handling,
+    outcome: Outcome,
+    value: unknown,
+    reason: FailureReason | undefined,
+    error: unknown,
+  ): boolean {
+    if (handling.over) {
+      this.#release(handling)
+      return true
+    }
+    const { message } = handling
+    if (outcome === 'handled') {
+      if (value !== undefined && message.replyTo !== undefined) {
+        this.#host.respond(message, value, this.#what.queue.name, undefined)
+      }
+      this.#host.settled(message, this.#what.queue.name, outcome, value, undefined, undefined)
+      if (handling.wasStarted) this.#finish(handling, 'acked')
+      else this.#taken = this.#takenInstead(handling)
+      return false
+    }
+    const why = reason as FailureReason
+    if (why === 'unregistered' || why === 'shutdown') {
+      this.#giveBack(handling)
+      return true
+    }
+    if (outcome === 'failed') {
+      const again = this.#again(handling, why, error)
+      if (again !== undefined) {
+        this.#nack(handling, again, error, false)
+        this.#release(handling)
+        return true
+      }
+      this.#noteAttempt(handling, error, true)
+    }
+    this.#bury(handling, outcome, why, error)
+    return false
+  }
+
+  #takenInstead(handling: Handling): Handling {
+    if (this.#taken !== undefined) this.#finish(this.#taken, 'acked')
+    return handling
+  }
+
+  /** How long to wait for the next try; undefined when there is none. */
+  #again(handling: Handling, reason: FailureReason, error: unknown): Again | undefined {
+    if (handling.cancelled) return undefined
+    const { retry, when } = this.channel.policy
+    if (verdict(error, reason, when === undefined ? {} : { when }) !== 'retry') return undefined
+    const counts = countsAsAttempt(error, reason)
+    const failed = counts ? handling.attempt : Math.max(1, handling.attempt - 1)
+    const delayMs = retry.delayMs(failed, () => this.#host.env.random())
+    if (delayMs === undefined && counts) return undefined
+    const asked = reason === 'nacked' && isBusError(error) ? error.details.delayMs : undefined
+    const waitMs = typeof asked === 'number' ? asked : Math.max(delayMs ?? AGAIN_MS, leftMsOf(error))
+    return { delayMs: waitMs, counts }
+  }
+
+  /** `hold`: it stays in hand, and is tried again from here. */
+  #nack(handling: Handling, { delayMs, counts }: Again, error: unknown, hold: boolean): void {
+    const { leased, message } = handling
+    this.#noteAttempt(handling, error, counts)
+    this.#watch(leased.nack({ delayMs, note: writeStory(handling.story), count: counts, hold }), handling)
+    const { attempt } = handling
+    this.#host.announce('message.retried', { message, name: this.#what.queue.name, delayMs, attempt, error })
+  }
+
+  #noteAttempt(handling: Handling, error: unknown, counts: boolean): void {
+    handling.story = withAttempt(handling.story, this.#host.env.wallMs(), error)
+    if (counts) handling.attempt++
+  }
+
+  #tryAgain(handling: Handling): void {
+    handling.timer = undefined
+    handling.lane.held--
+    this.#what.queue.again(handling.message)
+  }
+
+  /** Settles a message that waits in the queue, or for another try; the queue finds it over when it comes to it. */
+  #endWaiting(handling: Handling, outcome: 'dropped' | 'expired', reason: FailureReason, error: BusError): void {
+    handling.over = true
+    handling.cancelled = true
+    const record = this.#deadRecordOf(handling, reason, error)
+    this.#watch(handling.leased.settle(outcome, this.#along(record)), handling)
+    this.#host.fail(this.#what.queue.name, handling.message, outcome, reason, error)
+    this.#tellBuried(record, handling.message, reason, error)
+    const line = this.#strict?.get(handling.message.session ?? '')
+    const at = line?.indexOf(handling) ?? -1
+    if (at >= 0) {
+      line?.splice(at, 1)
+      handling.lane.held--
+      this.#drop(handling)
+    } else if (handling.timer !== undefined) {
+      handling.timer.cancel()
+      this.#tryAgain(handling)
+    }
+  }
+
+  #bury(handling: Handling, outcome: Exclude<Outcome, 'handled'>, reason: FailureReason, error: unknown): void {
+    const { message, leased } = handling
+    const { session } = message
+    const record = this.#deadRecordOf(handling, reason, error)
+    const as: Settled = outcome === 'failed' ? 'dead' : outcome
+    this.#watch(leased.settle(as, this.#along(record)), handling)
+    if (outcome === 'failed' && session !== undefined && this.channel.policy.afterDeadLetter === 'halt') {
+      this.#halt(session)
+    }
+    this.#release(handling)
+    this.#tellBuried(record, message, reason, error)
+  }
+
+  #tellBuried(record: DeadRecord, message: Message, reason: FailureReason | undefined, error: unknown): void {
+    const outcome = record.reason === 'expired' ? 'expired' : record.reason === 'cancelled' ? 'dropped' : 'failed'
+    this.#host.settled(message as Envelope, this.#what.queue.name, outcome, undefined, reason ?? 'expired', error)
+    this.#host.buried(this.channel, record, message)
+  }
+
+  #deadRecordOf(handling: Handling, reason: FailureReason, error: unknown): DeadRecord {
+    return this.#deadRecord(handling.lane.stream, handling.leased.offset, handling.story, deathOf(reason), error)
+  }
+
+  #deadRecord(stream: string, offset: string, story: Story, reason: DeathReason, error: unknown): DeadRecord {
+    const diedAt = this.#host.env.wallMs()
+    return deadRecord({ group: this.group, stream, offset, reason, diedAt }, story, error)
+  }
+
+  #along(record: DeadRecord): Along | undefined {
+    return this.channel.policy.deadLetters ? { stream: this.channel.dead, note: writeStory(record) } : undefined
+  }
+
+  #halt(session: string): void {
+    if (this.#halted.has(session)) return
+    this.#halted.add(session)
+    this.#what.queue.hold(session)
+  }
+
+  #finish(handling: Handling, as: Settled): void {
+    this.#watch(handling.leased.settle(as), handling)
+    this.#release(handling)
+    if (this.#taken === handling) this.#taken = undefined
+  }
+
+  /** Back to the log, as if it had never been handed out. */
+  #giveBack(handling: Handling): void {
+    handling.timer?.cancel()
+    if (handling.timer !== undefined) handling.lane.held--
+    handling.timer = undefined
+    this.#watch(handling.leased.nack({ count: false, note: writeStory(handling.story) }), handling)
+    this.#release(handling)
+  }
+
+  /** The message is in hand no more; its session goes on. */
+  #release(handling: Handling): void {
+    this.#drop(handling)
+    const { session } = handling.message
+    if (this.#strict === undefined || session === undefined) return
+    const next = this.#strict.get(session)?.shift()
+    if (next === undefined) this.#strict.delete(session)
+    else {
+      next.lane.held--
+      this.#handIn(next)
+    }
+  }
+
+  #drop(handling: Handling): void {
+    if (!this.#inHand.delete(handling)) return
+    handling.lane.inHand--
+    handling.lane.wake?.()
+    if (this.#inHand.size === 0) this.#emptied?.resolve()
+  }
+
+  #take(lane: LaneState, leased: Leased): void {
+    if (this.#paused) {
+      this.#watch(leased.nack({ count: false }), undefined)
+      return
+    }
+    const story = readStory(leased.note)
+    if ((story.only !== undefined && story.only !== this.group) || !this.wants(leased.message)) {
+      this.#watch(leased.settle('skipped'), undefined)
+      return
+    }
+    const handling = new Handling(this, lane, leased, story, this.#host.accountOf(leased.message.topic))
+    this.#inHand.add(handling)
+    lane.inHand++
+    this.#renewal ??= this.#armRenewal()
+    const { attempts } = this.channel.policy.retry
+    if (leased.attempt > attempts) {
+      const error = new BusError('HANDLER_FAILED', `its handler did not survive: ${attempts} attempts are used up`)
+      handling.over = true
+      const record = this.#deadRecord(lane.stream, leased.offset, story, 'agent-unresponsive', error)
+      this.#watch(leased.settle('dead', this.#along(record)), handling)
+      this.#host.fail(this.#what.queue.name, handling.message, 'failed', 'handler-error', error)
+      this.#tellBuried(record, handling.message, 'handler-error', error)
+      this.#drop(handling)
+      return
+    }
+    const { session } = leased.message
+    const line = session === undefined ? undefined : this.#strict?.get(session)
+    if (line !== undefined) {
+      line.push(handling)
+      lane.held++
+      return
+    }
+    if (session !== undefined) this.#strict?.set(session, [])
+    this.#handIn(handling)
+  }
+
+  #handIn(handling: Handling): void {
+    const { queue } = this.#what
+    const { message, leased } = handling
+    const { session } = message
+    if (session !== undefined && leased.dueInMs > 0 && handling.attempt === leased.attempt && !handling.wasStarted) {
+      // Its former holder died while it waited: its session waits on.
+      queue.hold(session)
+      handling.lane.held++
+      handling.timer = this.#host.env.after(leased.dueInMs, () => this.#tryAgain(handling))
+    } else if (session !== undefined && handling.story.only === this.group && this.#halted.delete(session)) {
+      queue.again(message)
+    } else queue.admit(message)
+  }
+
+  #armRenewal(): Timer {
+    const { ackWaitMs } = this.channel.policy
+    return this.#host.env.after(ackWaitMs / 3, () => {
+      this.#renewal = undefined
+      if (this.#inHand.size === 0 || this.#stop.signal.aborted) return
+      for (const handling of this.#inHand) this.#watch(handling.leased.extend(), undefined)
+      this.#renewal = this.#armRenewal()
+    })
+  }
+
+  /** A settlement that the log refuses leaves the message as it was: it will be handed out again. */
+  #watch(settlement: Promise<boolean>, handling: Handling | undefined): void {
+    settlement.catch((error: unknown) => {
+      if (isBusError(error, 'BUS_CLOSED')) return
+      this.#host.announce('log.failed', { stream: handling?.lane.stream, group: this.group, error })
+    })
+  }
+}
