@@ -30,6 +30,8 @@ export interface OpenEntry {
   readonly attempts: number
   /** Wall-clock milliseconds before which it waits; undefined when it may go at once. */
   readonly dueAt: number | undefined
+  /** Milliseconds of that wait as it was asked for: whatever the wall clock did meanwhile, it lasts no longer. 0 without a `dueAt`. */
+  readonly delayMs: number
   /** The consumer that waits keeps it: see `NackOptions.hold`. */
   readonly held: boolean
   readonly note: string | undefined
@@ -152,5 +154,7 @@ export interface Store extends AsyncDisposable {
   since(stream: string, wallMs: number): Promise<number>
   /** The offset before which `bytes` or more would go if all but the newest `bytes` bytes were removed. */
   newest(stream: string, bytes: number): Promise<number>
+  /** Bytes that the kept entries of the stream take; 0 for a stream that does not exist. */
+  bytes(stream: string): Promise<number>
   find(channel: string, key: string): Promise<{ readonly stream: string; readonly offset: number } | undefined>
 }
