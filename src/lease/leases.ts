@@ -101,13 +101,13 @@ export function leasesOver(table: LeaseTable, { name: kind, shared, env, limit }
         const lives = claim !== undefined && env.monotonicMs() - claim.sinceMs < ttlMs
         if (lives && !wait.signal.aborted) return hand(name, ttlMs, claim, true)
         if (claim !== undefined) await discard(name, claim)
-        mustBeOpen()
-        if (wait.signal.aborted) {
+        if (signal?.aborted) {
           throw new BusError('CANCELLED', `the wait for the lease of "${name}" was given up`, {
             cause: signal?.reason,
             details: { name },
           })
         }
+        mustBeOpen()
       }
     } finally {
       waits.delete(wait)

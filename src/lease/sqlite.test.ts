@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
+import { systemEnv } from '../kit/env.ts'
 import { leaseConformance } from './conformance/suite.ts'
 import type { Leases } from './lease.ts'
 import { type SqliteLeasesOptions, sqliteLeases } from './sqlite.ts'
@@ -212,6 +213,32 @@ test('while another process keeps writing, calls end with STORE_FAILED, all toge
   expect(await leases.owner('other')).toSatisfy((token) => token === undefined || token === lease.token + 1)
   expect((await wait).token).toBe(lease.token + 1)
   expect(await lease.renew()).toBe(true)
+})
+
+test('who waits looks again within 300 ms, however long the wait', async () => {
+  const file = join(folder(), 'leases.db')
+  await using holder = await sqliteLeases(file)
+  const lease = await holder.acquire('jobs', 600_000)
+  const real = systemEnv()
+  const delays: number[] = []
+  await using leases = await sqliteLeases(file, {
+    env: {
+      ...real,
+      random: () => 1 - Number.EPSILON,
+      after(delayMs, run) {
+        delays.push(delayMs)
+        // The looks themselves are what this is about, not the time between them.
+        return real.after(0, run)
+      },
+    },
+  })
+  const wait = leases.hold('jobs', { ttlMs: 600_000 })
+  while (delays.length < 20) await sleep(1)
+  const waits = delays.slice()
+  await lease?.release()
+  await wait
+  expect(waits[0]).toBeLessThanOrEqual(15)
+  expect(Math.max(...waits)).toBeLessThanOrEqual(300)
 })
 
 test('a hundred leases of one thread are renewed without holding the event loop', async () => {
