@@ -40,10 +40,12 @@ export function memoryIdempotency(options: IdempotencyStoreOptions = {}): Idempo
 
 /** The part of a channel in which its remembered keys lie. */
 const PART = 'handled'
+const TOPIC = 'idempotency.handled'
 
 /**
  * Remembers in the stream `channel/handled` of a log, as safely as the log keeps messages: restarts do not forget, and processes that
- * share the log see each other's keys. What is older than the window is trimmed. Does not close the log.
+ * share the log see each other's keys. What is older than the window, or beyond `limit`, is trimmed now and then. Does not close the
+ * log. Across a restart the window is measured by the wall clock: no other one outlives the process.
  */
 export function logIdempotency(
   log: MessageLog,
@@ -57,7 +59,9 @@ export function logIdempotency(
   const maker = messageMaker(env)
   const keys = new TwoGenerations<true>(windowMs, limit, env.monotonicMs())
   let last: Offset | undefined
+  let isLoaded = false
   let reading: Promise<void> | undefined
+  let nextReading: Promise<void> | undefined
 
   const readOn = async (): Promise<void> => {
     const since = env.wallMs() - windowMs
@@ -67,30 +71,40 @@ export function logIdempotency(
       last = entry.offset
       if (typeof entry.message.data === 'string') keys.set(entry.message.data, true, env.monotonicMs())
     }
+    isLoaded = true
   }
 
-  /** One reading at a time; what comes in the meantime waits for the next one, which sees what is stored by then. */
-  const catchUp = async (): Promise<void> => {
-    while (reading !== undefined) await reading.catch(() => undefined)
-    reading = readOn()
-    try {
-      await reading
-    } finally {
-      reading = undefined
+  /** One reading at a time. Who asks while one runs shares the next one, which sees what is stored by now. */
+  const catchUp = (): Promise<void> => {
+    if (reading === undefined) {
+      reading = readOn().finally(() => {
+        reading = undefined
+      })
+      return reading
     }
+    nextReading ??= reading
+      .catch(() => undefined)
+      .then(() => {
+        nextReading = undefined
+        return isLoaded && !log.supports.shared ? undefined : catchUp()
+      })
+    return nextReading
   }
 
   return {
     async seen(key) {
       if (keys.has(key, env.monotonicMs())) return true
-      if (last !== undefined && !log.supports.shared) return false
+      // Nobody else writes to a log that is not shared: what was loaded once is all there is.
+      if (isLoaded && !log.supports.shared) return false
       await catchUp()
       return keys.has(key, env.monotonicMs())
     },
     async remember(key) {
+      // In this process at once: the effect has happened, whether the log can keep that or not.
+      const isTurn = keys.set(key, true, env.monotonicMs())
       // Never compared by the log: its duplicate window is for messages, and these keys may be message ids.
-      await log.append(stream, [{ message: maker.make(channel, key), key: false }])
-      if (!keys.set(key, true, env.monotonicMs())) return
+      await log.append(stream, [{ message: maker.make(TOPIC, key), key: false }])
+      if (!isTurn) return
       // What cannot be trimmed now is trimmed next time; the key itself is safe.
       await log.trim(stream, { storedBefore: env.wallMs() - windowMs }).catch(() => 0)
       await log.trim(stream, { maxCount: limit }).catch(() => 0)
