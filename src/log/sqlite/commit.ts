@@ -1,10 +1,10 @@
 import { BusError } from '../../kit/errors.ts'
 import type { Core } from './core.ts'
 import { kindOf } from './faults.ts'
-import type { KeyPlace } from './keys.ts'
+import { makeInserts } from './inserts.ts'
+import { type Key, type KeyPlace, textOfKey } from './keys.ts'
 import {
   COLUMNS,
-  checksumAt,
   grown,
   HEAD,
   ID_AT,
@@ -53,6 +53,7 @@ export interface Writer {
 export function makeWriter(core: Core): Writer {
   const { database, statements, streams, members, keys, mark, failpoint } = core
   const trimmed = new Set<StreamState>()
+  const inserts = makeInserts(statements)
   let broken: unknown
   let copied = recordsIn(new ArrayBuffer(4_096))
   const note = (stream: StreamState): void => mark.note(stream.name, stream.next)
@@ -66,52 +67,24 @@ export function makeWriter(core: Core): Writer {
     const bodyBytes = words[word + 15] as number
     const bodyAt = at + HEAD + noteBytes
     const end = bodyAt + bodyBytes
+    const number = (at + PREFIX) >> 3
+    const storedAt = numbers[number + 2] as number
     const keyKind = words[word + 2] as number
     if (keyKind !== KEY_NONE) {
       const isId = keyKind === KEY_IS_ID
       const key = isId ? keys.read(bytes, bodyAt + ID_AT, ID_LENGTH) : keys.read(bytes, end, words[word + 3] as number)
       const place = keys.find(key, stream.channel)
-      const first = place === undefined ? undefined : repeated(place, key)
+      const first = place === undefined ? undefined : repeatOf(core, place, key, storedAt)
       if (first !== undefined) return first
       keys.add(key, stream.channel, stream.n, stream.next, isId ? undefined : idIn(bytes, bodyAt))
     }
-    const number = (at + PREFIX) >> 3
     const offset = stream.next++
     stream.total += bodyBytes + noteBytes
-    const storedAt = numbers[number + 2] as number
-    const dueAt = numbers[number + 3] as number
-    const expiresAt = numbers[number + 4] as number
     numbers[number] = offset
     numbers[number + 1] = stream.total
     if (storedAt > stream.newestAt) stream.newestAt = storedAt
-    statements
-      .of(`INSERT INTO e_${stream.n} VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
-      .run(
-        offset,
-        stream.total,
-        storedAt,
-        dueAt === NO_TIME ? null : dueAt,
-        expiresAt === NO_TIME ? null : expiresAt,
-        noteWord === NO_NOTE ? null : bytes.subarray(at + HEAD, bodyAt),
-        checksumAt(records, at),
-        bytes.subarray(bodyAt, end),
-      )
+    inserts.add(records, at, stream)
     return undefined
-  }
-
-  /** Where the key's first message lies; undefined when the row points to something else, so that the message is stored. */
-  function repeated(place: KeyPlace, key: Uint8Array | string): Put | undefined {
-    const stream = streams.numbered(place.stream)
-    if (stream === undefined || place.offset >= stream.next) return undefined
-    const id = place.id ?? (typeof key === 'string' ? key : uuidOf(key))
-    if (place.offset >= stream.first) {
-      const row = statements.rows(`SELECT body FROM e_${stream.n} WHERE offset = ?`).all(place.offset)[0]
-      const body = row?.[0]
-      if (body instanceof Uint8Array && idIn(Buffer.from(body.buffer, body.byteOffset, body.length), 0) !== id) {
-        return undefined
-      }
-    }
-    return { stream: stream.name, offset: place.offset, id, duplicate: true }
   }
 
   function putAll(records: Records, from: number, count: number, opened: StreamState[], repeats: Place[]): number {
@@ -169,6 +142,8 @@ export function makeWriter(core: Core): Writer {
     const stream = streams.open(step.stream)
     streams.touch(stream)
     const first = put(copied, 0, stream)
+    // The buffer is used again for the next copy.
+    inserts.flush()
     if (first !== undefined) return { ...first, bytes: 0 }
     const id = idIn(bytes, bodyAt)
     return { stream: stream.name, offset: stream.next - 1, id, duplicate: false, bytes: body.length + noteBytes }
@@ -177,6 +152,7 @@ export function makeWriter(core: Core): Writer {
   function trim(name: string, before: number): void {
     const stream = streams.all.get(name)
     if (stream === undefined || before <= stream.first) return
+    inserts.flush()
     stream.first = Math.min(before, stream.next)
     const sql = `SELECT total - length(body) - coalesce(length(note), 0) AS base FROM e_${stream.n} WHERE offset >= ? ORDER BY offset LIMIT 1`
     const row = statements.of(sql).get(stream.first) as { base: number } | undefined
@@ -187,16 +163,19 @@ export function makeWriter(core: Core): Writer {
     trimmed.add(stream)
   }
 
-  function begin(): void {
+  function begin(wallMs: number | undefined): void {
     failpoint('before-begin')
-    database.exec('BEGIN IMMEDIATE')
-    keys.begin()
+    statements.of('BEGIN IMMEDIATE').run()
+    keys.begin(wallMs)
   }
 
   function end(): void {
+    inserts.flush()
+    keys.flush()
+    failpoint('after-insert')
     const changed = streams.flush()
     failpoint('before-commit')
-    database.exec('COMMIT')
+    statements.of('COMMIT').run()
     failpoint('after-commit')
     for (const stream of changed) note(stream)
     streams.settle()
@@ -219,6 +198,7 @@ export function makeWriter(core: Core): Writer {
     const atCommit = kindOf(error) === 'io'
     if (database.isTransaction) database.exec('ROLLBACK')
     if (atCommit) makeVoid(error)
+    inserts.clear()
     streams.undo()
     members.undo()
     keys.undo()
@@ -252,13 +232,12 @@ export function makeWriter(core: Core): Writer {
       const repeats: Place[] = []
       const copies: Place[] = []
       try {
-        begin()
+        begin(names.length === 0 ? undefined : (records.numbers[(PREFIX >> 3) + 2] as number))
         const opened = names.map((name) => {
           const stream = streams.open(name)
           streams.touch(stream)
           return stream
         })
-        if (opened.length > 0) keys.turn(records.numbers[(PREFIX >> 3) + 2] as number)
         let at = 0
         for (const step of steps) {
           switch (step.type) {
@@ -281,7 +260,6 @@ export function makeWriter(core: Core): Writer {
               step satisfies never
           }
         }
-        failpoint('after-insert')
         end()
       } catch (error) {
         undo(error)
@@ -290,7 +268,7 @@ export function makeWriter(core: Core): Writer {
     },
     transact(change) {
       try {
-        begin()
+        begin(undefined)
         change()
         end()
       } catch (error) {
@@ -300,18 +278,35 @@ export function makeWriter(core: Core): Writer {
   }
 }
 
-/** The text of 16 bytes. */
-export function uuidOf(bytes: Uint8Array): string {
-  const hex = Buffer.from(bytes).toString('hex')
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+/**
+ * Where the first message of a key lies; undefined when it lies behind the window, or when the row points to something else: then the
+ * message is stored.
+ */
+function repeatOf({ streams, statements, options }: Core, place: KeyPlace, key: Key, wallMs: number): Put | undefined {
+  const stream = streams.numbered(place.stream)
+  if (stream === undefined || place.offset >= stream.next) return undefined
+  const id = place.id ?? textOfKey(key)
+  const repeat = { stream: stream.name, offset: place.offset, id, duplicate: true }
+  if (place.offset < stream.first) return repeat
+  const row = statements.rows(`SELECT stored_at, body FROM e_${stream.n} WHERE offset = ?`).all(place.offset)[0]
+  const [storedAt, body] = row ?? []
+  if (typeof storedAt === 'number' && wallMs - storedAt >= options.dedupMs) return undefined
+  if (!(body instanceof Uint8Array)) return repeat
+  return idIn(Buffer.from(body.buffer, body.byteOffset, body.length), 0) === id ? repeat : undefined
 }
 
-/** The place of a key in a channel, for `find`. */
-export function findKey(core: Core, channel: string, key: string): { stream: string; offset: number } | undefined {
+/** Where the message of a key lies, within the window. */
+export function findKey(
+  core: Core,
+  channel: string,
+  key: string,
+  wallMs: number,
+): { readonly stream: string; readonly offset: number } | undefined {
   const number = core.streams.channel(channel)
   if (number === undefined) return undefined
   const bytes = Buffer.from(key)
-  const place = core.keys.find(core.keys.read(bytes, 0, bytes.length), number)
-  const stream = place === undefined ? undefined : core.streams.numbered(place.stream)
-  return place === undefined || stream === undefined ? undefined : { stream: stream.name, offset: place.offset }
+  const known = core.keys.read(bytes, 0, bytes.length)
+  const place = core.keys.find(known, number)
+  const first = place === undefined ? undefined : repeatOf(core, place, known, wallMs)
+  return first === undefined ? undefined : { stream: first.stream, offset: first.offset }
 }

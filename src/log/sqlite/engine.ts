@@ -43,7 +43,7 @@ export function openParts(database: DatabaseSync, options: Pick<ThreadOptions, '
   const statements = keepStatements(database, STATEMENTS)
   const streams = keepStreams(database, statements)
   const members = keepMembers(statements, streams)
-  const keys = keepKeys(database, statements, options.dedupMs, options.dedupLimit)
+  const keys = keepKeys(database, statements, streams, options.dedupMs, options.dedupLimit)
   return { statements, streams, members, keys }
 }
 
@@ -186,7 +186,7 @@ function start(database: DatabaseSync, paths: Paths, options: ThreadOptions, env
       case 'bytes':
         return bytesOf(streams.all.get(question.stream))
       case 'find':
-        return findKey(core, question.channel, question.key)
+        return findKey(core, question.channel, question.key, question.wallMs)
       case 'inspect':
       case 'close':
         throw new BusError('STORE_FAILED', `an open store is not asked to ${question.type} this way`)

@@ -59,7 +59,7 @@ export type Question =
   | { readonly type: 'since'; readonly stream: string; readonly wallMs: number }
   | { readonly type: 'newest'; readonly stream: string; readonly bytes: number }
   | { readonly type: 'bytes'; readonly stream: string }
-  | { readonly type: 'find'; readonly channel: string; readonly key: string }
+  | { readonly type: 'find'; readonly channel: string; readonly key: string; readonly wallMs: number }
   | { readonly type: 'inspect' }
   | { readonly type: 'close' }
 

@@ -42,14 +42,24 @@ export const MIGRATIONS: readonly Migration[] = [
         delay_ms INTEGER NOT NULL, held INTEGER NOT NULL,
         note BLOB, crc INTEGER NOT NULL, PRIMARY KEY (owner, offset)
       ) WITHOUT ROWID;
-      CREATE TABLE keys_0 (${KEY_COLUMNS}) WITHOUT ROWID;
-      CREATE TABLE keys_1 (${KEY_COLUMNS}) WITHOUT ROWID;
+      ${[...keyTables(0), ...keyTables(1)].map(({ sql }) => sql).join('; ')};
     `),
 ]
 
-/** The columns of a generation of keys; `id` is NULL when it is the key itself. */
-export const KEY_COLUMNS =
-  'key NOT NULL, channel INTEGER NOT NULL, stream INTEGER NOT NULL, offset INTEGER NOT NULL, id TEXT, PRIMARY KEY (key, channel)'
+/** The tables of a generation of keys: see `keys.ts`. `id` is NULL when it is the key itself. */
+export function keyTables(parity: number): readonly { readonly name: string; readonly sql: string }[] {
+  const [keys, runs] = [`keys_${parity}`, `runs_${parity}`]
+  return [
+    {
+      name: keys,
+      sql: `CREATE TABLE ${keys} (
+        key NOT NULL, channel INTEGER NOT NULL, stream INTEGER NOT NULL, offset INTEGER NOT NULL, id TEXT,
+        PRIMARY KEY (key, channel)
+      ) WITHOUT ROWID`,
+    },
+    { name: runs, sql: `CREATE TABLE ${runs} (low BLOB PRIMARY KEY, entries BLOB NOT NULL) WITHOUT ROWID` },
+  ]
+}
 
 /** The table of a stream's entries. */
 export function entryTable(n: number): string {

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 
-/** Prepared statements by their text; the ones used longest ago are let go. */
+/** Prepared statements by their text. */
 export interface Statements {
   /** Rows come as objects. */
   of(sql: string): StatementSync
@@ -11,25 +11,34 @@ export interface Statements {
   clear(): void
 }
 
-/** Keeps at most `most` statements. */
+/** Keeps at least the `most` statements used last, and at most twice as many. */
 export function keepStatements(database: DatabaseSync, most: number): Statements {
-  const kept = new Map<string, StatementSync>()
+  // Two generations: what is used comes to the young one, and when that is full the old one goes. A hit costs one look.
+  let young = new Map<string, StatementSync>()
+  let old = new Map<string, StatementSync>()
 
-  function find(sql: string, asLists: boolean): StatementSync {
-    const name = asLists ? `[]${sql}` : sql
-    let statement = kept.get(name)
+  function fetch(name: string, sql: string, asLists: boolean): StatementSync {
+    let statement = old.get(name)
     if (statement === undefined) {
       statement = database.prepare(sql)
       if (asLists) statement.setReturnArrays(true)
-      if (kept.size >= most) kept.delete(kept.keys().next().value as string)
-    } else kept.delete(name)
-    // A map keeps the order of insertion: the first name is the one used longest ago.
-    kept.set(name, statement)
+    }
+    if (young.size >= most) {
+      old = young
+      young = new Map()
+    }
+    young.set(name, statement)
     return statement
   }
   return {
-    of: (sql) => find(sql, false),
-    rows: (sql) => find(sql, true) as unknown as ReturnType<Statements['rows']>,
-    clear: () => kept.clear(),
+    of: (sql) => young.get(sql) ?? fetch(sql, sql, false),
+    rows(sql) {
+      const name = `[]${sql}`
+      return (young.get(name) ?? fetch(name, sql, true)) as unknown as ReturnType<Statements['rows']>
+    },
+    clear() {
+      young.clear()
+      old.clear()
+    },
   }
 }

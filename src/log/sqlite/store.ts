@@ -241,7 +241,7 @@ export function sqliteStore(file: string, options: SqliteOptions = {}): Store {
     since: (stream, wallMs) => ask('since', () => ({ type: 'since', stream, wallMs })),
     newest: (stream, bytes) => ask('newest', () => ({ type: 'newest', stream, bytes })),
     bytes: (stream) => ask('bytes', () => ({ type: 'bytes', stream })),
-    find: (channel, key) => ask('find', () => ({ type: 'find', channel, key })),
+    find: (channel, key) => ask('find', () => ({ type: 'find', channel, key, wallMs: env.wallMs() })),
     [Symbol.asyncDispose]: () => (closing ??= end()),
   } satisfies Store)
 }
