@@ -68,13 +68,16 @@ test('[I5] a life that ended between effect and remembering repeats the effect r
 test('after a restart only keys within the window are known', async () => {
   const env = fakeEnv()
   await using log = memoryLog({ env })
-  const options = { windowMs: 1_000, env }
-  const store = logIdempotency(log, 'billing', options)
+  // Of different windows, so that the old key is still in the stream.
+  const store = logIdempotency(log, 'billing', { windowMs: 60_000, env })
   await store.remember('old')
   await env.advance(1_500)
-  await store.remember('young')
-  const next = logIdempotency(log, 'billing', options)
+  for (const key of ['young', 'younger']) await store.remember(key)
+  const next = logIdempotency(log, 'billing', { windowMs: 1_000, env })
   expect([await next.seen('old'), await next.seen('young')]).toEqual([false, true])
+  const small = logIdempotency(log, 'billing', { limit: 1, env })
+  expect([await small.seen('young'), await small.seen('younger')]).toEqual([false, true])
+  expect(await countOf(log)).toBe(3)
 })
 
 test('a log of one process is read once, however many keys are asked for', async () => {

@@ -102,7 +102,7 @@ export function logIdempotency(
     async remember(key) {
       // In this process at once: the effect has happened, whether the log can keep that or not.
       const isTurn = keys.set(key, true, env.monotonicMs())
-      // Never compared by the log: its duplicate window is for messages, and these keys may be message ids.
+      // Never compared by the log: each of these messages is a new one, and its duplicate window is for others.
       await log.append(stream, [{ message: maker.make(TOPIC, key), key: false }])
       if (!isTurn) return
       // What cannot be trimmed now is trimmed next time; the key itself is safe.

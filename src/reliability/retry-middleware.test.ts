@@ -156,16 +156,21 @@ test('an abort ends the wait at once with the reason, and no attempt follows', a
 
 test('a handler that fails after its delivery was aborted is not called again', async () => {
   const env = fakeEnv()
-  const context = testContext()
-  let calls = 0
-  const wrapped = retry({ ...exact, env })(async () => {
-    calls++
-    context.controller.abort(new BusError('HANDLER_TIMEOUT', 'late'))
-    throw new Error('x')
-  })
-  expect(await codeOf(() => wrapped(testMessage(env), context))).toBe('HANDLER_TIMEOUT')
-  await env.advance(10_000)
-  expect(calls).toBe(1)
+  for (const attempts of [4, 1]) {
+    const context = testContext()
+    const told: string[] = []
+    const onRetry = (): void => void told.push('retry')
+    const fallback = (): void => void told.push('fallback')
+    const wrapped = retry({ attempts, jitter: 'none', onRetry, fallback, env })(async () => {
+      told.push('called')
+      context.controller.abort(new BusError('HANDLER_TIMEOUT', 'late'))
+      throw new Error('x')
+    })
+    const code = await codeOf(() => wrapped(testMessage(env), context))
+    expect(code).toBe(attempts === 1 ? 'Error: x' : 'HANDLER_TIMEOUT')
+    await env.advance(10_000)
+    expect(told).toEqual(['called'])
+  }
 })
 
 test('a wait that would outlast the time limit is not begun: the error itself is told, not a timeout', async () => {

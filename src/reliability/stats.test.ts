@@ -59,9 +59,9 @@ test('what is remembered is bounded: the longest unused goes first', () => {
   const env = fakeEnv()
   const stats = handlerStats({ limit: 3, env })
   const run = (session: string): unknown => stats.middleware(() => 1)(testMessage(env, 1, session), testContext())
-  for (const session of ['a', 'b', 'c', 'a', 'd']) run(session)
-  expect(stats.list().map(({ session }) => session)).toEqual(['c', 'a', 'd'])
-  expect(stats.get('worker', 'a')?.totalExecutions).toBe(2)
+  for (const session of ['a', 'b', 'c', 'b', 'd']) run(session)
+  expect(stats.list().map(({ session }) => session)).toEqual(['c', 'b', 'd'])
+  expect(stats.get('worker', 'b')?.totalExecutions).toBe(2)
   expect(() => handlerStats({ limit: 0 })).toThrow(/"limit" is 0/)
 })
 

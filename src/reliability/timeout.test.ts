@@ -52,6 +52,23 @@ test('the signal of the handler follows the outer one with its reason', async ()
   expect([isBusError(signal?.reason, 'CANCELLED'), env.timers]).toEqual([true, 0])
 })
 
+test('a handler that asks for its signal after the limit finds it aborted', async () => {
+  const env = fakeEnv()
+  let inner: Context | undefined
+  const handler = (_: unknown, given: Context): Promise<unknown> => {
+    inner = given
+    return never()
+  }
+  const end = codeOf(() => timeout(100, { env })(handler)(testMessage(env), testContext()))
+  await env.advance(100)
+  expect(await end).toBe('HANDLER_TIMEOUT')
+  expect([inner?.signal.aborted, isBusError(inner?.signal.reason, 'HANDLER_TIMEOUT'), inner?.remainingMs]).toEqual([
+    true,
+    true,
+    0,
+  ])
+})
+
 test('a handler that ends in time leaves no timer, and one that returns at once never has one', async () => {
   const env = fakeEnv()
   const wrapped = timeout(100, { env })((message) => (message.data === 1 ? 'sync' : Promise.resolve('async')))

@@ -36,7 +36,6 @@ export class TwoGenerations<T> {
       this.#next(nowMs)
       went = true
     }
-    this.#old.delete(key)
     this.#young.set(key, value)
     return went
   }
