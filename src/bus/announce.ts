@@ -21,11 +21,17 @@ export const EVENTS = [
   'agent.unregistered',
   'agent.stalled',
   'callback.failed',
+  'message.acked',
   'message.retried',
   'message.died',
+  'message.replayed',
+  'dead-letter.redriven',
+  'dead-letter.discarded',
   'dead-letter.evicted',
   'log.failed',
   'log.gap',
+  'journal.dropped',
+  'journal.failed',
 ] as const
 
 /** A name of the list {@link EVENTS}. */

@@ -222,7 +222,7 @@ export class Core implements QueueHost, RequestHost {
         handled.publish({ bus: this.options.name, message, name, startedMs: delivery?.startedMs })
       }
     } else {
-      this.fail(name, message, outcome, reason as FailureReason, error)
+      this.fail(name, message, outcome, reason as FailureReason, error, delivery?.startedMs)
     }
     ;(Envelope.accountOf(message) as Account).settle(outcome)
     if (this.#onSettled !== undefined) this.tellSettled()
@@ -340,11 +340,12 @@ export class Core implements QueueHost, RequestHost {
     outcome: Exclude<Outcome, 'handled'>,
     reason: FailureReason,
     error: unknown,
+    startedMs?: number,
   ): void {
     if (outcome === 'failed') this.failed.add(this.clock.lastMs)
     const failure = this.#failure(message, name, outcome, reason, error)
     this.failures.add(failure)
-    this.announce(`message.${outcome}`, failure)
+    this.announce(`message.${outcome}`, startedMs === undefined ? failure : { ...failure, startedMs })
     // A failure of a handler of failures is not announced again, or it would never end.
     if (message.topic.startsWith(`${SYSTEM_ROOT}.`)) return
     const topic = `${SYSTEM_ROOT}.message.${outcome}`

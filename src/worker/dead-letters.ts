@@ -1,3 +1,4 @@
+import type { EventName } from '../bus/announce.ts'
 import type {
   DeadLetter,
   DeadLetterFilter,
@@ -60,6 +61,7 @@ export interface DeadLettersHost {
   readonly env: Env
   /** Called when a dead letter was discarded: a halted session may go on. */
   discarded(channel: string, record: DeadRecord, message: Message): void
+  announce(event: EventName, fields: object): void
   guard(run: () => void): void
 }
 
@@ -207,24 +209,38 @@ export class LogDeadLetters implements DeadLetters {
     return undefined
   }
 
-  #redrive({ entry, record }: Found, { data, priority }: RedriveOptions): Promise<boolean> {
+  async #redrive({ entry, record }: Found, { data, priority }: RedriveOptions): Promise<boolean> {
     // A message that no group had is for all of them.
     const only = record.group === '' ? {} : { only: record.group }
     const story: Story = { attempts: record.attempts, ...only, redriven: (record.redriven ?? 0) + 1 }
     const stream = priority === undefined ? record.stream : streamOf(channelOf(record.stream), priority)
     const along = { stream, note: writeStory(story) }
     const changed = data !== undefined || priority !== undefined || entry.message.expiresAt !== undefined
-    return this.#settle(
+    const gone = await this.#settle(
       entry,
       'acked',
       changed ? { ...along, message: edited(entry.message, data, priority, this.#host.env) } : along,
     )
+    if (gone) this.#announce('dead-letter.redriven', entry, record)
+    return gone
   }
 
   async #discard({ entry, record }: Found): Promise<boolean> {
     const gone = await this.#settle(entry, 'dropped')
-    if (gone) this.#host.discarded(channelOf(entry.stream), record, entry.message)
+    if (gone) {
+      this.#host.discarded(channelOf(entry.stream), record, entry.message)
+      this.#announce('dead-letter.discarded', entry, record)
+    }
     return gone
+  }
+
+  #announce(event: 'dead-letter.redriven' | 'dead-letter.discarded', entry: Entry, record: DeadRecord): void {
+    this.#host.announce(event, {
+      channel: channelOf(entry.stream),
+      group: record.group,
+      message: entry.message,
+      record,
+    })
   }
 
   #settle(entry: Entry, as: 'acked' | 'dropped', along?: Parameters<MessageLog['settle']>[4]): Promise<boolean> {

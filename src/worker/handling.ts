@@ -44,8 +44,10 @@ export class Handling implements KeptNote {
   story: Story
   /** What the handler works on; undefined while it waits. */
   running: Delivery | undefined = undefined
-  /** A handler has had it. */
+  /** A handler has had it: the newest one's name, and the monotonic milliseconds of its start. */
   wasStarted = false
+  by: string | undefined = undefined
+  startedMs: number | undefined = undefined
   /** Armed while it waits for another try. */
   timer: Timer | undefined = undefined
   cancelled = false
@@ -68,6 +70,8 @@ export class Handling implements KeptNote {
   started(delivery: Delivery): void {
     this.running = delivery
     this.wasStarted = true
+    this.by = delivery.name
+    this.startedMs = delivery.startedMs
   }
 
   hold(_delivery: Delivery, reason: FailureReason, error: unknown): boolean {

@@ -10,7 +10,7 @@ import type {
   KeptQueue,
   StartFrom,
 } from '../bus/kept.ts'
-import type { ChannelInfo, KeptLedger, Replay, ReplayOptions } from '../bus/kept-verbs.ts'
+import type { ChannelInfo, KeptLedger, Replay, Replayed, ReplayOptions } from '../bus/kept-verbs.ts'
 import { aText, checkOption } from '../kit/check.ts'
 import type { Timer } from '../kit/env.ts'
 import { type ConsumeOptions, channelOf, type MessageLog } from '../log/log.ts'
@@ -90,6 +90,7 @@ export class LogKeeper implements Keeper {
     this.deadLetters = new LogDeadLetters({
       log,
       env: host.env,
+      announce: (event, fields) => host.announce(event, fields),
       guard: (run) => host.guard(run),
       discarded: (channel, record, message) => this.#discarded(channel, record, message),
     })
@@ -128,6 +129,7 @@ export class LogKeeper implements Keeper {
       log: this.#log,
       env: this.#host.env,
       streams: (tokens: readonly string[]) => this.#streamsFor(tokens),
+      replayed: (one: Replayed) => this.#host.announce('message.replayed', one),
     }
     return replayOf<T>(source, pattern, options)
   }

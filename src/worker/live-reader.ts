@@ -72,12 +72,15 @@ export class LiveReader {
     const streams = new Set<string>()
     for (const pattern of this.#patterns) for (const one of await this.#streams(pattern)) streams.add(one)
     const source = { log: this.#host.log, env: this.#host.env, streams: async () => [...streams] }
+    const { name } = this.#what.queue
     const start = from === undefined || from === 'now' ? 'first' : from
-    const onGap = (gap: Gap): void => this.#host.announce('log.gap', { gap, name: this.#what.queue.name })
+    const onGap = (gap: Gap): void => this.#host.announce('log.gap', { gap, name })
     // One reading over all streams keeps their order; what does not fit is left out below.
-    for await (const { message, offset } of replayOf(source, '>', { from: start, signal, onGap }).entries()) {
+    for await (const one of replayOf(source, '>', { from: start, signal, onGap }).entries()) {
+      const { message, offset } = one
       const place = readPlace(offset)
       this.#read.set(place.stream, place.offset)
+      if (this.#wants(message)) this.#host.announce('message.replayed', { ...one, name })
       await this.#hand(message)
       if (signal.aborted) return
     }

@@ -46,6 +46,8 @@ export interface ReplaySource {
   readonly env: Env
   /** The streams that may hold messages of the pattern. */
   streams(pattern: readonly string[]): Promise<readonly string[]>
+  /** Told of each message that is handed out. */
+  readonly replayed?: (one: Replayed) => void
 }
 
 /** Kept messages of several streams as one, in the order in which they were stored. Throws INVALID_TOPIC, INVALID_OPTION. */
@@ -105,7 +107,9 @@ async function* run(
       await sleepUntil(source.env, begin.atMs + (storedAt - begin.storedAt) / factor, options.signal)
       if (options.signal?.aborted) return
     }
-    yield { message, offset: writePlace({ stream, offset }), channel: channelOf(stream), storedAt }
+    const one: Replayed = { message, offset: writePlace({ stream, offset }), channel: channelOf(stream), storedAt }
+    source.replayed?.(one)
+    yield one
     const { to } = options
     if (to !== undefined && 'id' in to && message.id === to.id) return
   }

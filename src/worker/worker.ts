@@ -1,11 +1,12 @@
 import type { FailureReason, Outcome } from '../bus/ack.ts'
+import { announced } from '../bus/announce.ts'
 import type { KeptQueue } from '../bus/kept.ts'
 import type { DeathReason } from '../bus/kept-verbs.ts'
 import type { Timer } from '../kit/env.ts'
 import { BusError, isBusError } from '../kit/errors.ts'
 import type { Along, Delivery as Leased, Settled } from '../log/log.ts'
 import type { Envelope, Message } from '../message/message.ts'
-import { countsAsAttempt, leftMsOf, verdict } from '../reliability/verdict.ts'
+import { type Again, againAfter } from './again.ts'
 import type { Channel } from './channel.ts'
 import { Handling, type LaneState, type Settler } from './handling.ts'
 import { interestOf } from './interest.ts'
@@ -13,14 +14,8 @@ import { LaneReader } from './lane-reader.ts'
 import { type DeadRecord, deadRecord, deathOf, readStory, type Story, withAttempt, writeStory } from './record.ts'
 import type { WorkerHost } from './worker-host.ts'
 
-/** Milliseconds before a reader that met a fault of the log tries again. */
-const AGAIN_MS = 1_000
-
-/** When a failed message is tried again, and whether the failure counts as an attempt. */
-interface Again {
-  readonly delayMs: number
-  readonly counts: boolean
-}
+// Looked at for each message: found once.
+const acked = announced['message.acked']
 
 /**
  * Serves one queue with the messages of one channel, for one group: the only file that settles. The order of effects: the handler
@@ -204,18 +199,9 @@ export class GroupWorker implements Settler {
     return handling
   }
 
-  /** How long to wait for the next try; undefined when there is none. */
   #again(handling: Handling, reason: FailureReason, error: unknown): Again | undefined {
     if (handling.cancelled) return undefined
-    const { retry, when } = this.channel.policy
-    if (verdict(error, reason, when === undefined ? {} : { when }) !== 'retry') return undefined
-    const counts = countsAsAttempt(error, reason)
-    const failed = counts ? handling.attempt : Math.max(1, handling.attempt - 1)
-    const delayMs = retry.delayMs(failed, () => this.#host.env.random())
-    if (delayMs === undefined && counts) return undefined
-    const asked = reason === 'nacked' && isBusError(error) ? error.details.delayMs : undefined
-    const waitMs = typeof asked === 'number' ? asked : Math.max(delayMs ?? AGAIN_MS, leftMsOf(error))
-    return { delayMs: waitMs, counts }
+    return againAfter(this.channel.policy, handling.attempt, reason, error, () => this.#host.env.random())
   }
 
   /** `hold`: it stays in hand, and is tried again from here. */
@@ -223,8 +209,8 @@ export class GroupWorker implements Settler {
     const { leased, message } = handling
     this.#noteAttempt(handling, error, counts)
     this.#watch(leased.nack({ delayMs, note: writeStory(handling.story), count: counts, hold }), handling)
-    const { attempt } = handling
-    this.#host.announce('message.retried', { message, name: this.#what.queue.name, delayMs, attempt, error })
+    const { attempt, startedMs, by = this.#what.queue.name } = handling
+    this.#host.announce('message.retried', { message, name: by, startedMs, delayMs, attempt, error })
   }
 
   #noteAttempt(handling: Handling, error: unknown, counts: boolean): void {
@@ -297,9 +283,22 @@ export class GroupWorker implements Settler {
   }
 
   #finish(handling: Handling, as: Settled): void {
-    this.#watch(handling.leased.settle(as), handling)
+    const kept = handling.leased.settle(as)
+    this.#watch(kept, handling)
+    if (acked.hasSubscribers) this.#announceAck(kept, handling)
     this.#release(handling)
     if (this.#taken === handling) this.#taken = undefined
+  }
+
+  /** Told once the acknowledgement itself is kept. */
+  #announceAck(kept: Promise<boolean>, { message, by = this.#what.queue.name }: Handling): void {
+    const told = { message, name: by, channel: this.channel.name, group: this.group }
+    kept.then(
+      (done) => {
+        if (done) this.#host.announce('message.acked', told)
+      },
+      () => undefined,
+    )
   }
 
   /** Back to the log, as if it had never been handed out. */
