@@ -4,7 +4,7 @@ import type { Ack, Refusal } from './ack.ts'
 import type { AgentRecord } from './agents.ts'
 import type { Core } from './core.ts'
 import { type Distributor, NOBODY_REFUSED } from './distribute.ts'
-import type { KeptAck, KeptChannel } from './kept.ts'
+import type { KeepOptions, KeptAck, KeptChannel } from './kept.ts'
 import type { PublishOptions } from './publisher.ts'
 import type { Receipt } from './receipt.ts'
 import type { Route } from './router.ts'
@@ -20,7 +20,7 @@ export class KeptSender {
   }
 
   /** One message to the channel of its topic. */
-  async publish(
+  publish(
     kept: KeptChannel,
     route: Route,
     message: Envelope,
@@ -28,15 +28,11 @@ export class KeptSender {
     receipt: Receipt | undefined,
   ): Promise<Ack> {
     if (route.agent !== undefined) message.to ??= route.agent
-    const groups = receipt === undefined ? 0 : kept.expect(message, receipt)
-    try {
-      const stored = await kept.append(message, { key: options?.idempotencyKey, delayMs: options?.delayMs })
-      return await this.#acknowledge(message, route, stored, groups, options, receipt)
-    } catch (error) {
-      if (receipt !== undefined) kept.forget(message)
-      receipt?.arm(0)
-      throw error
-    }
+    if (receipt !== undefined) return this.#publishAndFollow(kept, route, message, options, receipt)
+    const delayMs = options?.delayMs ?? 0
+    return kept.append(message, keepOptions(options), (stored) =>
+      this.#answer(message, route, stored, delayMs, undefined),
+    )
   }
 
   /** One message to the inboxes of several agents. Rejects if one of them could not be kept; the others may be. */
@@ -50,45 +46,55 @@ export class KeptSender {
     const channels = records.map((record) => this.#core.keeper?.channel(record.topic) as KeptChannel)
     let groups = 0
     if (receipt !== undefined) for (const channel of channels) groups += channel.expect(message, receipt)
-    const how = { key: options?.idempotencyKey, delayMs: options?.delayMs }
-    const stored = await Promise.all(channels.map((channel) => channel.append(message, how)))
-    const first = stored.find((one) => !one.duplicate) ?? (stored[0] as KeptAck)
-    const base = await this.#acknowledge(message, route, first, groups, options, receipt)
-    const held = records.some((record) => record.registeredAt === undefined)
-    return {
-      ...base,
-      held,
-      accepted: records.map((record) => record.name),
-      recipients: base.recipients + records.length,
+    const how = keepOptions(options)
+    const plain = (stored: KeptAck): Ack => ackOf(message, stored, 0, NOBODY_REFUSED)
+    try {
+      const acks = await Promise.all(channels.map((channel) => channel.append(message, how, plain)))
+      const first = acks.find((one) => !one.duplicate) ?? (acks[0] as Ack)
+      const told = this.#answer(message, route, first as Ack & KeptAck, options?.delayMs ?? 0, receipt)
+      const held = records.some((record) => record.registeredAt === undefined)
+      const accepted = records.map((record) => record.name)
+      const ack = { ...told, held, accepted, recipients: told.recipients + records.length }
+      return receipt === undefined ? ack : await follow(ack, told.recipients + groups, options, receipt)
+    } catch (error) {
+      for (const channel of channels) channel.forget(message)
+      receipt?.arm(0)
+      throw error
     }
   }
 
-  async #acknowledge(
-    message: Envelope,
+  async #publishAndFollow(
+    kept: KeptChannel,
     route: Route,
-    stored: KeptAck,
-    groups: number,
+    message: Envelope,
     options: PublishOptions | undefined,
-    receipt: Receipt | undefined,
+    receipt: Receipt,
   ): Promise<Ack> {
-    const { id, level, offset, duplicate } = stored
-    const { topic } = message
-    const delayMs = options?.delayMs ?? 0
-    let accepted = 0
-    let refused: readonly Refusal[] = NOBODY_REFUSED
-    if (!duplicate) {
-      this.#spread.begin(route, message, receipt)
-      if (delayMs > 0) this.#core.env.after(delayMs, () => this.#tellListeners(message, undefined))
-      else ({ accepted, refused } = this.#tellListeners(message, receipt))
+    const groups = kept.expect(message, receipt)
+    let ack: Ack
+    try {
+      ack = await kept.append(message, keepOptions(options), (stored) =>
+        this.#answer(message, route, stored, options?.delayMs ?? 0, receipt),
+      )
+    } catch (error) {
+      kept.forget(message)
+      receipt.arm(0)
+      throw error
     }
-    const base: Ack = { id, topic, level, offset, duplicate, recipients: accepted, refused, held: false }
-    if (receipt === undefined) return base
-    receipt.arm(duplicate ? 0 : accepted + groups)
-    if (options?.until === undefined || options.until === 'accepted') return { ...base, receipt: receipt.done }
-    const deliveries = await receipt.done
-    const failed = deliveries.findLast((one) => one.outcome !== 'handled')
-    if (options.until === 'succeeded' && failed !== undefined) throw failed.error
-    return options.receipt === true ? { ...base, deliveries, receipt: receipt.done } : { ...base, deliveries }
+    if (ack.duplicate) kept.forget(message)
+    return follow(ack, ack.recipients + groups, options, receipt)
+  }
+
+  /** The message is kept: whoever listens hears of it, and the publisher is answered. */
+  #answer(message: Envelope, route: Route, stored: KeptAck, delayMs: number, receipt: Receipt | undefined): Ack {
+    if (stored.duplicate) return ackOf(message, stored, 0, NOBODY_REFUSED)
+    this.#spread.begin(route, message, receipt)
+    if (delayMs > 0) {
+      this.#core.env.after(delayMs, () => this.#tellListeners(message, undefined))
+      return ackOf(message, stored, 0, NOBODY_REFUSED)
+    }
+    const { accepted, refused } = this.#tellListeners(message, receipt)
+    return ackOf(message, stored, accepted, refused)
   }
 
   /** Whoever listens without reading the log. The message is kept: that one of them has no room refuses only him. */
@@ -107,6 +113,35 @@ export class KeptSender {
     }
     return { accepted, refused }
   }
+}
+
+function ackOf(
+  { topic }: Envelope,
+  { id, level, offset, duplicate }: KeptAck,
+  recipients: number,
+  refused: readonly Refusal[],
+): Ack {
+  return { id, topic, level, offset, duplicate, recipients, refused, held: false }
+}
+
+function keepOptions(options: PublishOptions | undefined): KeepOptions | undefined {
+  if (options === undefined || (options.idempotencyKey === undefined && options.delayMs === undefined)) return undefined
+  return { key: options.idempotencyKey, delayMs: options.delayMs }
+}
+
+/** What the publisher asked to be told besides: how the recipients ended. */
+async function follow(
+  ack: Ack,
+  recipients: number,
+  options: PublishOptions | undefined,
+  receipt: Receipt,
+): Promise<Ack> {
+  receipt.arm(ack.duplicate ? 0 : recipients)
+  if (options?.until === undefined || options.until === 'accepted') return { ...ack, receipt: receipt.done }
+  const deliveries = await receipt.done
+  const failed = deliveries.findLast((one) => one.outcome !== 'handled')
+  if (options.until === 'succeeded' && failed !== undefined) throw failed.error
+  return options.receipt === true ? { ...ack, deliveries, receipt: receipt.done } : { ...ack, deliveries }
 }
 
 /** Throws UNSUPPORTED for what only a kept channel can do. */

@@ -3,7 +3,7 @@ import type { Env } from '../kit/env.ts'
 import type { TimerWheel } from '../kit/timer-wheel.ts'
 import type { AckLevel } from '../log/log.ts'
 import type { Envelope, Message } from '../message/message.ts'
-import type { FailureReason } from './ack.ts'
+import type { Ack, FailureReason } from './ack.ts'
 import type { EventName } from './announce.ts'
 import type { Delivery, Note } from './delivery.ts'
 import type { KeptLedger, KeptVerbs } from './kept-verbs.ts'
@@ -37,8 +37,8 @@ export interface KeptAck {
 /** A channel whose messages are kept. */
 export interface KeptChannel {
   readonly name: string
-  /** Resolves once the message is kept. Throws what the log throws. */
-  append(message: Envelope, options: KeepOptions): Promise<KeptAck>
+  /** Resolves once the message is kept, with what `answer` makes of that. Throws what the log throws. */
+  append(message: Envelope, options: KeepOptions | undefined, answer: (stored: KeptAck) => Ack): Promise<Ack>
   /**
    * Tells the note how each group of this process that gets the message ends with it, once, for good. Returns how many groups
    * that is. Called before the append.

@@ -1,15 +1,6 @@
 import type { FailureReason, Outcome } from '../bus/ack.ts'
 import type { Note } from '../bus/delivery.ts'
-import type {
-  Keeper,
-  KeepOptions,
-  KeptAck,
-  KeptBinding,
-  KeptChannel,
-  KeptHost,
-  KeptQueue,
-  StartFrom,
-} from '../bus/kept.ts'
+import type { Keeper, KeptBinding, KeptChannel, KeptHost, KeptQueue, StartFrom } from '../bus/kept.ts'
 import type { ChannelInfo, KeptLedger, Replay, Replayed, ReplayOptions } from '../bus/kept-verbs.ts'
 import { aText, checkOption } from '../kit/check.ts'
 import type { Timer } from '../kit/env.ts'
@@ -191,8 +182,7 @@ export class LogKeeper implements Keeper {
   #keep(channel: Channel): KeptChannel {
     return {
       name: channel.name,
-      append: (message: Envelope, options: KeepOptions): Promise<KeptAck> =>
-        this.#desk.publish(channel, message, options),
+      append: (message, options, answer) => this.#desk.publish(channel, message, options, answer),
       expect: (message, note) => {
         let count = 0
         for (const { workers } of this.#bindings) if (workers.get(channel)?.wants(message)) count++

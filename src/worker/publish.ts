@@ -1,17 +1,56 @@
+import type { Ack } from '../bus/ack.ts'
 import type { KeepOptions, KeptAck } from '../bus/kept.ts'
 import type { Env, Timer } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
-import type { Appended, Item, MessageLog } from '../log/log.ts'
+import { Ring } from '../kit/ring.ts'
+import type { AckLevel, Appended, Item, MessageLog } from '../log/log.ts'
 import type { Envelope } from '../message/message.ts'
 import type { Channel } from './channel.ts'
 import { writePlace } from './places.ts'
 import { Room } from './room.ts'
 
-interface Waiting {
+/** A publisher who waits for the log. */
+class Waiting {
   readonly dueMs: number
-  readonly message: Envelope
-  readonly reject: (error: BusError) => void
-  done: boolean
+  message: Envelope | undefined
+  readonly #answer: (stored: KeptAck) => Ack
+  readonly #level: AckLevel
+  #resolve: ((ack: Ack) => void) | undefined
+  #reject: ((error: unknown) => void) | undefined
+
+  constructor(dueMs: number, message: Envelope, level: AckLevel, answer: (stored: KeptAck) => Ack) {
+    this.dueMs = dueMs
+    this.message = message
+    this.#level = level
+    this.#answer = answer
+  }
+
+  get done(): boolean {
+    return this.message === undefined
+  }
+
+  promise(): Promise<Ack> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  stored(appended: readonly Appended[]): void {
+    if (this.done) return
+    this.message = undefined
+    try {
+      this.#resolve?.(this.#answer(ackOf(appended, this.#level)))
+    } catch (error) {
+      this.#reject?.(error)
+    }
+  }
+
+  fail(error: unknown): void {
+    if (this.done) return
+    this.message = undefined
+    this.#reject?.(error)
+  }
 }
 
 /** Stores what is published, and answers every publisher by a deadline. */
@@ -20,8 +59,8 @@ export class PublishDesk {
   readonly #log: MessageLog
   readonly #timeoutMs: number
   readonly #room: Room
-  /** In the order of their deadlines, which are all equally long. */
-  #waiting: Waiting[] = []
+  /** In the order of their deadlines, which are all equally long; answered ones go as soon as they come to the front. */
+  readonly #waiting = new Ring<Waiting>()
   #timer: Timer | undefined
 
   constructor(env: Env, log: MessageLog, timeoutMs: number) {
@@ -31,66 +70,91 @@ export class PublishDesk {
     this.#room = new Room(env, log)
   }
 
-  /** Rejects as the log does, with QUEUE_FULL, or with PUBLISH_UNKNOWN when the log does not answer in time. */
-  async publish(channel: Channel, message: Envelope, options: KeepOptions): Promise<KeptAck> {
-    const { limit } = channel.policy
-    if (limit !== Number.POSITIVE_INFINITY) {
-      const buried = await this.#room.admit(channel, message)
-      if (buried !== undefined) return this.#ackOf(buried)
-    }
-    const { key, delayMs } = options
-    const item: Item =
-      key === undefined && delayMs === undefined
-        ? { message }
-        : { message, ...(key === undefined ? {} : { key }), ...(delayMs === undefined ? {} : { delayMs }) }
-    const stream = channel.streamFor(message.priority, message.session)
-    return this.#ackOf(await this.#inTime(message, this.#log.append(stream, [item])))
+  /**
+   * Resolves with what `answer` makes of the stored message. Rejects as the log does, with QUEUE_FULL, or with PUBLISH_UNKNOWN when
+   * the log does not answer in time.
+   */
+  publish(
+    channel: Channel,
+    message: Envelope,
+    options: KeepOptions | undefined,
+    answer: (stored: KeptAck) => Ack,
+  ): Promise<Ack> {
+    if (channel.policy.limit !== Number.POSITIVE_INFINITY)
+      return this.#publishLimited(channel, message, options, answer)
+    return this.#store(channel, message, options, answer)
   }
 
   close(): void {
     this.#timer?.cancel()
   }
 
-  #ackOf([stored]: readonly Appended[]): KeptAck {
-    const { id, duplicate } = stored as Appended
-    return { id, level: this.#log.level, offset: writePlace(stored as Appended), duplicate }
+  async #publishLimited(
+    channel: Channel,
+    message: Envelope,
+    options: KeepOptions | undefined,
+    answer: (stored: KeptAck) => Ack,
+  ): Promise<Ack> {
+    const buried = await this.#room.admit(channel, message)
+    return buried === undefined
+      ? this.#store(channel, message, options, answer)
+      : answer(ackOf(buried, this.#log.level))
   }
 
-  #inTime(message: Envelope, stored: Promise<readonly Appended[]>): Promise<readonly Appended[]> {
-    return new Promise((resolve, reject) => {
-      const waiting: Waiting = { dueMs: this.#env.monotonicMs() + this.#timeoutMs, message, reject, done: false }
-      this.#waiting.push(waiting)
-      this.#timer ??= this.#arm(this.#timeoutMs)
-      stored.then(
-        (appended) => {
-          waiting.done = true
-          resolve(appended)
-        },
-        (error: unknown) => {
-          waiting.done = true
-          reject(error as Error)
-        },
-      )
-    })
+  #store(
+    channel: Channel,
+    message: Envelope,
+    options: KeepOptions | undefined,
+    answer: (stored: KeptAck) => Ack,
+  ): Promise<Ack> {
+    const waiting = new Waiting(this.#env.monotonicMs() + this.#timeoutMs, message, this.#log.level, answer)
+    const promise = waiting.promise()
+    this.#waiting.push(waiting)
+    this.#timer ??= this.#arm(this.#timeoutMs)
+    const stream = channel.streamFor(message.priority, message.session)
+    this.#log.append(stream, [itemOf(message, options)]).then(
+      (appended) => {
+        waiting.stored(appended)
+        this.#tidy()
+      },
+      (error: unknown) => {
+        waiting.fail(error)
+        this.#tidy()
+      },
+    )
+    return promise
+  }
+
+  #tidy(): void {
+    while (this.#waiting.peek()?.done) this.#waiting.shift()
   }
 
   #arm(delayMs: number): Timer {
     return this.#env.after(delayMs, () => {
       this.#timer = undefined
+      this.#tidy()
       const nowMs = this.#env.monotonicMs()
-      const left = this.#waiting.filter((one) => !one.done)
-      for (const { dueMs, message, reject } of left) {
-        if (dueMs > nowMs) break
-        const { id, topic } = message
-        reject(
-          new BusError('PUBLISH_UNKNOWN', `the log did not answer for "${topic}" within ${this.#timeoutMs} ms`, {
-            details: { id, topic },
-          }),
-        )
+      for (const one of this.#waiting) {
+        if (one.dueMs > nowMs) break
+        if (one.message === undefined) continue
+        const { id, topic } = one.message
+        const text = `the log did not answer for "${topic}" within ${this.#timeoutMs} ms`
+        one.fail(new BusError('PUBLISH_UNKNOWN', text, { details: { id, topic } }))
       }
-      this.#waiting = left.filter((one) => one.dueMs > nowMs)
-      const next = this.#waiting[0]
+      this.#tidy()
+      const next = this.#waiting.peek()
       if (next !== undefined) this.#timer = this.#arm(Math.max(1, next.dueMs - nowMs))
     })
   }
+}
+
+function itemOf(message: Envelope, options: KeepOptions | undefined): Item {
+  if (options === undefined) return { message }
+  const { key, delayMs } = options
+  return { message, ...(key === undefined ? {} : { key }), ...(delayMs === undefined ? {} : { delayMs }) }
+}
+
+function ackOf([stored]: readonly Appended[], level: AckLevel): KeptAck {
+  const { id, duplicate } = stored as Appended
+  return { id, level, offset: writePlace(stored as Appended), duplicate }
 }
