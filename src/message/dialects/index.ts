@@ -15,4 +15,16 @@ export {
   veritasDialect,
 } from './veritas.ts'
 export { type BuildOptions, type VeritasBuilder, veritasBuilder } from './veritas-build.ts'
+export {
+  expired,
+  retryAllowed,
+  WOODWORK_MAX_RETRIES,
+  WOODWORK_MODES,
+  WOODWORK_PATTERNS,
+  WOODWORK_TTL_S,
+  type WoodworkMode,
+  type WoodworkPattern,
+  woodworkDialect,
+} from './woodwork.ts'
+export { type WoodworkBuilder, type WoodworkBuildOptions, woodworkBuilder } from './woodwork-build.ts'
 export { zejzlDialect } from './zejzl.ts'
