@@ -49,6 +49,11 @@ export class Changes {
     this.#open.add(slot)
   }
 
+  /** The slot's record is another one: worth telling with the next change. */
+  renew(slot: Slot): void {
+    if (slot.record) this.#open.add(slot)
+  }
+
   /** The store has a record of the slot already. */
   adopt(slot: Slot): void {
     this.records++

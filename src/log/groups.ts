@@ -22,8 +22,8 @@ export interface GroupFigures extends Counts {
 }
 
 /**
- * What one group knows about one stream, all in memory; a backlog costs nothing. Order of hand-out: what was given back or has fallen
- * due, oldest first, then what is new.
+ * What one group knows about one stream, all in memory; a backlog costs nothing. Order of hand-out: the oldest that may go; so what was
+ * given back or has fallen due goes before what is new.
  */
 export class GroupState {
   readonly stream: string
@@ -151,7 +151,10 @@ export class GroupState {
 
   /** What is to be handed out next: an entry that was met before, or the offset of a new one; 0 for nothing. */
   peek(nowMs: number): Slot | number {
-    return this.#parked.first(nowMs) ?? this.#progress.unmet()
+    const parked = this.#parked.first(nowMs)
+    const unmet = this.#progress.unmet()
+    // After a restart an entry that was tried may be newer than some that are met for the first time again: order goes by age.
+    return parked === undefined || (unmet !== 0 && unmet < parked.offset) ? unmet : parked
   }
 
   /** The new entry waits for its own time. */
@@ -201,6 +204,8 @@ export class GroupState {
     if (slot.held) {
       slot.held = false
       this.#waiting.delete(slot)
+      waitFor(slot, 0, 0, 0)
+      this.#progress.changes.renew(slot)
     }
     if (!this.#persistent) return false
     this.#begun.add(slot.offset)
