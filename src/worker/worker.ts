@@ -188,7 +188,7 @@ export class GroupWorker implements Settler {
         this.#release(handling)
         return true
       }
-      this.#noteAttempt(handling, error, true)
+      this.#noteAttempt(handling, error, false)
     }
     this.#bury(handling, outcome, why, error)
     return false
@@ -200,16 +200,14 @@ export class GroupWorker implements Settler {
   }
 
   #again(handling: Handling, reason: FailureReason, error: unknown): Again | undefined {
-    if (handling.cancelled) return undefined
-    return againAfter(this.channel.policy, handling.attempt, reason, error, () => this.#host.env.random())
+    return againAfter(handling, this.channel.policy, reason, error, () => this.#host.env.random())
   }
 
   /** `hold`: it stays in hand, and is tried again from here. */
   #nack(handling: Handling, { delayMs, counts }: Again, error: unknown, hold: boolean): void {
-    const { leased, message } = handling
+    const { leased, message, attempt, startedMs, by = this.#what.queue.name } = handling
     this.#noteAttempt(handling, error, counts)
     this.#watch(leased.nack({ delayMs, note: writeStory(handling.story), count: counts, hold }), handling)
-    const { attempt, startedMs, by = this.#what.queue.name } = handling
     this.#host.announce('message.retried', { message, name: by, startedMs, delayMs, attempt, error })
   }
 
@@ -340,11 +338,11 @@ export class GroupWorker implements Settler {
       this.#watch(leased.settle('skipped'), undefined)
       return
     }
-    const handling = new Handling(this, lane, leased, story, this.#host.accountOf(leased.message.topic))
+    const handling = new Handling(this, lane, leased, story, this.#host.accountOf(leased.message.topic), this.channel.policy)
     this.#inHand.add(handling)
     lane.inHand++
     this.#renewal ??= this.#armRenewal()
-    const { attempts } = this.channel.policy.retry
+    const { attempts } = handling.retry
     if (leased.attempt > attempts) {
       const error = new BusError('HANDLER_FAILED', `its handler did not survive: ${attempts} attempts are used up`)
       handling.over = true
