@@ -70,6 +70,11 @@ export {
   type StandardSchema,
   type TopicContract,
 } from './message/contract.ts'
+export {
+  DELIVERY_MODE_HEADER,
+  type DeliveryMode,
+  MAX_RETRIES_HEADER,
+} from './message/delivery-mode.ts'
 export { type Headers, MAX_HEADER_BYTES } from './message/headers.ts'
 export { isMessageId, type MessageId, timeOfId } from './message/ids.ts'
 export { createReply, type MakeOptions, type MessageMaker, messageMaker } from './message/make.ts'

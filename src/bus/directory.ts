@@ -343,7 +343,8 @@ class LiveAgent extends Verbs implements Agent, Origin {
     const member = this.#member
     if (member === undefined) return
     const wrapped = wrapHandler(member.plain, this.core.middleware, [])
-    member.handler = this.#record.entry.durable ? begun(wrapped) : wrapped
+    const { kept } = this.#record
+    member.handler = kept === undefined ? wrapped : begun(kept.wrap(wrapped))
   }
 
   /** Takes its handler, receivers and subscriptions away; its queue stays for whoever comes next under the name. */

@@ -6,6 +6,7 @@ import type { Envelope, Message } from '../message/message.ts'
 import type { Ack, FailureReason } from './ack.ts'
 import type { EventName } from './announce.ts'
 import type { Delivery, Note } from './delivery.ts'
+import type { Handler } from './handler.ts'
 import type { KeptLedger, KeptVerbs } from './kept-verbs.ts'
 import type { Queue } from './queue.ts'
 
@@ -64,6 +65,8 @@ export interface KeptQueue {
 export interface KeptBinding {
   /** Takes nothing more out of the log; what the queue has in hand is not touched. */
   pause(): void
+  /** Put around each handler of the queue, outside of all middleware. */
+  wrap(handler: Handler): Handler
   /** Ends for good: what is in hand goes back to the log. Resolves once it has. */
   end(): Promise<void>
 }

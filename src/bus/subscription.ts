@@ -242,7 +242,8 @@ export class LiveSubscription implements Subscription {
     const { member, core } = this
     if (member === undefined) return
     const wrapped = wrapHandler(member.plain, core.middleware, this.middleware)
-    member.handler = this.#binding.kept === undefined ? wrapped : begun(wrapped)
+    const { kept } = this.#binding
+    member.handler = kept === undefined ? wrapped : begun(kept.wrap(wrapped))
   }
 
   stats(): SubscriptionFigures {

@@ -83,6 +83,7 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
   const settings = {
     channels: channels ?? {},
     defaults: { ...policy, ...defaults },
+    ...(dedupMs === undefined ? {} : { dedupMs }),
     ...(publishTimeoutMs === undefined ? {} : { publishTimeoutMs }),
     ...(deadLettersAfter === undefined ? {} : { alertAfter: deadLettersAfter }),
     ...(onDeadLetters === undefined ? {} : { onAlert: onDeadLetters }),

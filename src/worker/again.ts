@@ -2,6 +2,7 @@ import type { FailureReason } from '../bus/ack.ts'
 import { isBusError } from '../kit/errors.ts'
 import { countsAsAttempt, leftMsOf, verdict } from '../reliability/verdict.ts'
 import type { Policy } from './channel.ts'
+import type { Handling } from './handling.ts'
 
 /** Milliseconds to wait where no policy says how long: the failure said nothing about the message. */
 const AGAIN_MS = 1_000
@@ -12,14 +13,15 @@ export interface Again {
   readonly counts: boolean
 }
 
-/** How long to wait for the next try of a message that failed in its `attempt`; undefined when there is none. */
+/** How long to wait for the next try of a message that failed; undefined when there is none. */
 export function againAfter(
-  { retry, when }: Pick<Policy, 'retry' | 'when'>,
-  attempt: number,
+  { retry, attempt, spent, cancelled }: Pick<Handling, 'retry' | 'attempt' | 'spent' | 'cancelled'>,
+  { when }: Pick<Policy, 'when'>,
   reason: FailureReason,
   error: unknown,
   random: () => number,
 ): Again | undefined {
+  if (spent || cancelled) return undefined
   if (verdict(error, reason, when === undefined ? {} : { when }) !== 'retry') return undefined
   const counts = countsAsAttempt(error, reason)
   const failed = counts ? attempt : Math.max(1, attempt - 1)

@@ -1,7 +1,11 @@
 import type { ChannelInfo } from '../bus/kept-verbs.ts'
-import { channelOf, type MessageLog } from '../log/log.ts'
+import { channelOf, type MessageLog, streamOf } from '../log/log.ts'
+import { PRIORITIES } from '../message/priority.ts'
 import { channelLedger } from '../reliability/ledger.ts'
 import { DEAD, DEAD_GROUP } from './channel.ts'
+
+const isLane = ({ stream }: { readonly stream: string }, name: string): boolean =>
+  PRIORITIES.some((priority) => stream === streamOf(name, priority))
 
 /** The kept channels of a log with their ledgers, by name. */
 export async function channelInfos(log: MessageLog): Promise<readonly ChannelInfo[]> {
@@ -9,8 +13,9 @@ export async function channelInfos(log: MessageLog): Promise<readonly ChannelInf
   const groups = await log.groups()
   const names = [...new Set(streams.map((one) => channelOf(one.stream)))].sort()
   return names.map((name) => {
-    const lanes = streams.filter((one) => channelOf(one.stream) === name && !one.stream.endsWith(`/${DEAD}`))
-    const own = groups.filter((one) => channelOf(one.stream) === name && !one.stream.endsWith(`/${DEAD}`))
+    // A channel has streams of other kinds beside its lanes: dead letters, remembered keys.
+    const lanes = streams.filter((one) => isLane(one, name))
+    const own = groups.filter((one) => isLane(one, name))
     const dead = streams.find((one) => one.stream === `${name}/${DEAD}`)
     const settled = groups.find((one) => one.stream === `${name}/${DEAD}` && one.group === DEAD_GROUP)
     return {

@@ -12,6 +12,7 @@ import {
 import { BusError } from '../kit/errors.ts'
 import { type AckLevel, streamOf } from '../log/log.ts'
 import { BROADCAST_TOPIC } from '../message/address.ts'
+import { DELIVERY_MODES, type DeliveryMode } from '../message/delivery-mode.ts'
 import { PRIORITIES, type Priority } from '../message/priority.ts'
 import { matchesTokens, parsePattern } from '../message/topic.ts'
 import {
@@ -21,6 +22,7 @@ import {
   type RetryPreset,
   retryPolicy,
 } from '../reliability/retry.ts'
+import { retryUpTo } from './retries.ts'
 
 /** How long settled messages stay in the log; unsettled ones are never removed. What exceeds any of the limits goes, oldest first. */
 export interface Retention {
@@ -51,7 +53,13 @@ export interface ChannelOptions {
   readonly kept?: boolean
   /** The least its acknowledgements must survive; refused when the log can promise less. Default: whatever the log promises. */
   readonly level?: AckLevel
-  /** How a failed message is tried again: a preset, or numbers. Default 4 attempts, 1 s, doubled, ±25 %. */
+  /**
+   * How often a group may handle a message: default `at-least-once`. `at-most-once`: one attempt, noted before it begins; what fails
+   * goes to the dead letters. `exactly-once`: a repeat of an id within the duplicate window has no effect; the id is remembered after
+   * its handler succeeded, so only a crash in between repeats an effect. A message's header `delivery-mode` wins.
+   */
+  readonly mode?: DeliveryMode
+  /** How a failed message is tried again: a preset, or numbers. Default 4 attempts, 1 s, doubled, ±25 %. A message's header `max-retries` wins. */
   readonly retry?: RetryPreset | RetryOptions
   /** Decides what an error means before the table does: true retry, false not, undefined: the table. */
   readonly when?: (error: unknown) => boolean | undefined
@@ -94,6 +102,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     ok: (value) =>
       typeof value === 'string' ? Object.hasOwn(RETRY_PRESETS, value) : typeof value === 'object' && value !== null,
   },
+  mode: oneOf(DELIVERY_MODES),
   when: aFunction,
   order: oneOf(['lanes', 'strict']),
   afterDeadLetter: oneOf(['go-on', 'halt']),
@@ -111,7 +120,10 @@ const RULES: Readonly<Record<string, Rule>> = {
 /** A policy with every value in force. */
 export interface Policy {
   readonly kept: boolean
+  readonly mode: DeliveryMode
   readonly retry: RetryPolicy
+  /** The same with so many attempts in all. */
+  readonly retryUpTo: (attempts: number) => RetryPolicy
   readonly when: ChannelOptions['when']
   readonly order: 'lanes' | 'strict'
   readonly afterDeadLetter: 'go-on' | 'halt'
@@ -140,6 +152,8 @@ export function policyOf(name: string, options: ChannelOptions, level: AckLevel)
   }
   return {
     kept: options.kept ?? true,
+    mode: options.mode ?? 'at-least-once',
+    retryUpTo: retryUpTo(options.retry),
     retry: retryPolicy(typeof options.retry === 'string' ? RETRY_PRESETS[options.retry] : options.retry),
     when: options.when,
     order: options.order ?? 'lanes',

@@ -2,9 +2,13 @@ import type { FailureReason, Outcome } from '../bus/ack.ts'
 import type { Delivery, DeliveryOwner } from '../bus/delivery.ts'
 import type { KeptNote } from '../bus/kept.ts'
 import type { Timer } from '../kit/env.ts'
+import { BusError } from '../kit/errors.ts'
 import type { Delivery as Leased } from '../log/log.ts'
 import { Envelope } from '../message/message.ts'
-import type { Story } from './record.ts'
+import type { RetryPolicy } from '../reliability/retry.ts'
+import type { Policy } from './channel.ts'
+import { modeOf, retryOf } from './mode.ts'
+import { type Story, writeStory } from './record.ts'
 
 const NOBODY: readonly DeliveryOwner[] = Object.freeze([])
 
@@ -35,6 +39,7 @@ export interface LaneState {
 export class Handling implements KeptNote {
   readonly leased: Leased
   readonly lane: LaneState
+  readonly retry: RetryPolicy
   readonly message: Envelope
   readonly #settler: Settler
   readonly frame = undefined
@@ -54,17 +59,37 @@ export class Handling implements KeptNote {
   /** Settled already, while the queue still has it: it must not be handled any more. */
   over = false
 
-  constructor(settler: Settler, lane: LaneState, leased: Leased, story: Story, account: object) {
+  /** It must not be handled twice: its one attempt is used up before the handler starts. */
+  readonly #once: boolean
+  /** The attempt was used up in the log. */
+  spent = false
+
+  constructor(settler: Settler, lane: LaneState, leased: Leased, story: Story, account: object, policy: Policy) {
     this.#settler = settler
     this.lane = lane
     this.leased = leased
     this.story = story
+    this.retry = retryOf(policy, leased.message)
+    this.#once = modeOf(policy, leased.message) === 'at-most-once'
     this.attempt = leased.attempt
     this.message = Envelope.forGroup(leased.message as Envelope, account, this)
   }
 
   begin(): Promise<void> | undefined {
-    return this.leased.begin()
+    return this.#once ? this.#spend() : this.leased.begin()
+  }
+
+  /** Uses the attempt up before the handler starts: whoever gets the message after a crash must not handle it again. */
+  async #spend(): Promise<void> {
+    await this.leased.begin()
+    const note = writeStory(this.story)
+    const kept = await this.leased.nack({ hold: true, note }).catch((cause: unknown) => {
+      throw new BusError('NOT_RUNNING', 'the log could not note that its handler starts', { cause })
+    })
+    // Somebody else has it by now.
+    this.over = !kept
+    if (!kept) throw new BusError('NOT_RUNNING', 'its lease ran out before its handler started')
+    this.spent = true
   }
 
   started(delivery: Delivery): void {

@@ -12,6 +12,7 @@ import { type Channel, type ChannelOptions, Channels, DEAD_GROUP } from './chann
 import { channelInfos } from './channel-info.ts'
 import { LogDeadLetters } from './dead-letters.ts'
 import { LiveReader } from './live-reader.ts'
+import { ExactlyOnce } from './mode.ts'
 import { readPlace } from './places.ts'
 import { PublishDesk } from './publish.ts'
 import { type DeadRecord, readDeadRecord } from './record.ts'
@@ -32,6 +33,8 @@ export interface KeepSettings {
   readonly publishTimeoutMs?: number
   /** Messages to one agent that die before `onAlert` is called, and how many more each time. Default 3. */
   readonly alertAfter?: number
+  /** Milliseconds within which the effect of an id happens once. Default 600 000. */
+  readonly dedupMs?: number
   readonly onAlert?: (alert: DeadLetterAlert) => void
   /** Called when the bus was closed and everything was given back. */
   readonly onClosed?: () => Promise<void>
@@ -62,6 +65,7 @@ export class LogKeeper implements Keeper {
   readonly #receipts = new Map<string, Receipt>()
   readonly #burials: Burials
   readonly #desk: PublishDesk
+  readonly #once: ExactlyOnce
   readonly deadLetters: LogDeadLetters
   #sweep: Timer | undefined
   #closed = false
@@ -85,6 +89,8 @@ export class LogKeeper implements Keeper {
       guard: (run) => host.guard(run),
       discarded: (channel, record, message) => this.#discarded(channel, record, message),
     })
+    const windowMs = Math.max(1, settings.dedupMs ?? 600_000)
+    this.#once = new ExactlyOnce(host, log, windowMs, (topic) => this.#channels.of(topic))
     this.#burials = new Burials(host, this.deadLetters, settings)
     this.#armSweep()
   }
@@ -205,6 +211,7 @@ export class LogKeeper implements Keeper {
     const binding: Binding = {
       what,
       workers,
+      wrap: this.#once.of(group),
       attach: (channel) => {
         if (ended || workers.has(channel) || !tokens.some((pattern) => channel.overlaps(pattern))) return
         const worker = new GroupWorker(host, channel, group, what)
@@ -235,6 +242,7 @@ export class LogKeeper implements Keeper {
     const binding: Binding = {
       what,
       workers: new Map(),
+      wrap: (handler) => handler,
       attach: (channel) => {
         if (tokens.some((pattern) => channel.overlaps(pattern))) for (const lane of channel.lanes) reader.add(lane)
       },

@@ -338,7 +338,14 @@ export class GroupWorker implements Settler {
       this.#watch(leased.settle('skipped'), undefined)
       return
     }
-    const handling = new Handling(this, lane, leased, story, this.#host.accountOf(leased.message.topic), this.channel.policy)
+    const handling = new Handling(
+      this,
+      lane,
+      leased,
+      story,
+      this.#host.accountOf(leased.message.topic),
+      this.channel.policy,
+    )
     this.#inHand.add(handling)
     lane.inHand++
     this.#renewal ??= this.#armRenewal()
