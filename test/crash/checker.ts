@@ -21,6 +21,7 @@ export interface Rules {
 
 /** What happened to one message in one group. */
 interface Story {
+  begins: number
   starts: number
   effects: number
   /** True from the moment at which the middleware has said that it remembered. */
@@ -39,7 +40,7 @@ export function findings(history: readonly Event[], final: Final, rules: Rules):
   const storyOf = (group: string, n: number): Story => {
     let story = stories.get(`${group} ${n}`)
     if (story === undefined) {
-      story = { starts: 0, effects: 0, remembered: false, settled: undefined }
+      story = { begins: 0, starts: 0, effects: 0, remembered: false, settled: undefined }
       stories.set(`${group} ${n}`, story)
     }
     return story
@@ -51,6 +52,9 @@ export function findings(history: readonly Event[], final: Final, rules: Rules):
         break
       case 'ack':
         acked.add(event.n)
+        break
+      case 'begin':
+        storyOf(event.group, event.n).begins++
         break
       case 'start': {
         const { n, group } = event
@@ -120,12 +124,12 @@ function ends(
       pairs++
       const key = `${group} ${n}`
       const died = deaths.get(key) ?? 0
-      const { starts = 0, effects = 0, settled } = stories.get(key) ?? {}
+      const { begins = 0, effects = 0, settled } = stories.get(key) ?? {}
       if (died > 1) found.push(`I10: ${key} died ${died} times`)
       if (died === 1 && settled === 'acked') found.push(`I10: ${key} is dead and acked`)
       if (died === 0 && effects === 0) found.push(`I1: ${key} is neither handled nor dead`)
       if (died === 0 && isDoomed(group, n)) found.push(`I17: ${key} fails always and is not dead`)
-      if (died === 1 && starts < ATTEMPTS) found.push(`I17: ${key} died after ${starts} attempts`)
+      if (died === 1 && begins < ATTEMPTS) found.push(`I17: ${key} died after ${begins} attempts`)
     }
   }
   for (const { name, ledger, deadLetters } of channels) {

@@ -32,8 +32,16 @@ export interface Orders {
 const orders = JSON.parse(process.argv[2] as string) as Orders
 
 function say(event: Event): void {
-  // A pipe is written at once and in one piece: what was said survives the kill.
-  writeSync(1, `${JSON.stringify(event)}\n`)
+  // A pipe is written at once: what was said survives the kill.
+  let rest = Buffer.from(`${JSON.stringify(event)}\n`)
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest))
+    } catch (error) {
+      // The parent is behind.
+      if ((error as { code?: unknown }).code !== 'EAGAIN') throw error
+    }
+  }
 }
 
 let times = 0
@@ -49,6 +57,8 @@ const numberOf = (data: unknown): number => (data as { n: number }).n
 const log = faultyLog(await sqliteLog(orders.file, orders.failAt === undefined ? {} : { failAt: orders.failAt }), {
   at,
   plant: orders.plant,
+  begun: ({ message, group, attempt }) =>
+    say({ type: 'begin', n: numberOf(message.data), group: groupOf(group), attempt }),
   settled({ message, group }, as, ok) {
     say({ type: 'settled', n: numberOf(message.data), group: groupOf(group), as, ok })
   },

@@ -7,7 +7,9 @@ export type Event =
   | { readonly type: 'ack'; readonly n: number; readonly duplicate: boolean; readonly level: string }
   /** It was refused. */
   | { readonly type: 'refused'; readonly n: number; readonly code: string }
-  /** A handler starts. */
+  /** A handling begins: middleware first. */
+  | { readonly type: 'begin'; readonly n: number; readonly group: string; readonly attempt: number }
+  /** The handler itself starts. */
   | { readonly type: 'start'; readonly n: number; readonly group: string; readonly attempt: number }
   /** Its effect happened. */
   | { readonly type: 'effect'; readonly n: number; readonly group: string }

@@ -13,6 +13,7 @@ export type Plant = 'ack-first' | 'lose-append' | 'double-death' | 'store-twice'
 export interface Faults {
   at(point: Point): void
   readonly plant: Plant | undefined
+  begun(delivery: Delivery): void
   settled(delivery: Delivery, as: Settled, ok: boolean): void
 }
 
@@ -40,7 +41,12 @@ export function faultyLog(log: MessageLog, faults: Faults): MessageLog {
   function wrapped(delivery: Delivery): Delivery {
     const { type, stream, offset, message, storedAt, note, group, attempt, dueInMs, suspect } = delivery
     let early: Promise<boolean> | undefined
-    if (plant === 'ack-first') early = delivery.settle('acked')
+    if (plant === 'ack-first') early = told(delivery.settle('acked'), 'acked')
+    async function told(settling: Promise<boolean>, as: Settled): Promise<boolean> {
+      const ok = await settling
+      faults.settled(delivery, as, ok)
+      return ok
+    }
     async function settle(as: Settled, along?: Along): Promise<boolean> {
       if (early !== undefined) return early
       const what = as === 'acked' ? 'ack' : 'bury'
@@ -52,8 +58,7 @@ export function faultyLog(log: MessageLog, faults: Faults): MessageLog {
           { message, key: false, ...(along.note === undefined ? {} : { note: along.note }) },
         ])
       }
-      const ok = await delivery.settle(as, along)
-      faults.settled(delivery, as, ok)
+      const ok = await told(delivery.settle(as, along), as)
       faults.at(`after-${what}`)
       return ok
     }
@@ -67,6 +72,7 @@ export function faultyLog(log: MessageLog, faults: Faults): MessageLog {
       ...{ type, stream, offset, message, storedAt, note, group, attempt, dueInMs, suspect },
       begin() {
         faults.at('before-begin')
+        faults.begun(delivery)
         return delivery.begin()?.then(() => faults.at('after-begin'))
       },
       settle,
