@@ -281,8 +281,9 @@ function fits(
   return pattern === undefined || matchesTokens(pattern, message.topic.split('.'))
 }
 
+/** Sorting is stable: what died in the same millisecond stays in the order in which it was stored. */
 function byDeath(a: DeadLetter, b: DeadLetter): number {
-  return a.diedAt - b.diedAt || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+  return a.diedAt - b.diedAt
 }
 
 function unknown(verb: string, id: string): BusError {
