@@ -35,7 +35,10 @@ export interface Engine {
   beforeAnswer(): void
   /** After an answer was sent: what may take a moment. */
   rest(): void
-  close(): void
+  /** `as found`: whether the last holder had closed it stays as it was. */
+  close(how?: 'as found'): void
+  /** What was changed to accept losses, a sentence each. */
+  readonly repairs: readonly string[]
 }
 
 /** What lies in the parts of an opened database; nothing has been loaded yet. */
@@ -68,7 +71,7 @@ export function mustBeDatabase(file: string): void {
 }
 
 /** Opens the file, alone. Throws STORE_LOCKED, STORE_FAILED, DATA_LOSS, SCHEMA_TOO_NEW. */
-export function openEngine(options: ThreadOptions, env: Env): Engine {
+export function openEngine(options: ThreadOptions, env: Env, compare: 'pending' | 'everything' = 'pending'): Engine {
   makeFolder(options.file)
   const paths = pathsOf(options.file)
   const lock = takeLock(paths, env.wallMs())
@@ -78,7 +81,7 @@ export function openEngine(options: ThreadOptions, env: Env): Engine {
     makeFile(paths.file)
     chmodSync(paths.file, 0o600)
     database = new DatabaseSync(paths.file)
-    return start(database, paths, options, env, lock.release)
+    return start(database, paths, options, env, compare, lock.release)
   } catch (error) {
     database?.close()
     lock.release()
@@ -96,12 +99,20 @@ function prepare(database: DatabaseSync, file: string, options: ThreadOptions): 
   migrate(database, file)
 }
 
-function wasClean(statements: Statements): boolean {
+/** True when the last holder had closed the file. */
+export function wasClean(statements: Statements): boolean {
   const row = statements.of("SELECT value FROM meta WHERE name = 'clean'").get() as { value: number } | undefined
   return row?.value === 1
 }
 
-function start(database: DatabaseSync, paths: Paths, options: ThreadOptions, env: Env, release: () => void): Engine {
+function start(
+  database: DatabaseSync,
+  paths: Paths,
+  options: ThreadOptions,
+  env: Env,
+  compare: 'pending' | 'everything',
+  release: () => void,
+): Engine {
   prepare(database, paths.file, options)
   const parts = openParts(database, options)
   const { statements, streams, members, keys } = parts
@@ -111,9 +122,12 @@ function start(database: DatabaseSync, paths: Paths, options: ThreadOptions, env
   const clean = wasClean(statements)
   keys.load()
   database.exec('BEGIN IMMEDIATE')
-  acceptLosses({ file: paths.file, ...parts }, survey)
+  const repairs = [...acceptLosses(parts, survey)]
   for (const stream of streams.all.values()) {
-    keepHoles(parts, scan(statements, stream, pendingFrom(stream, survey.groups)).holes)
+    const from = compare === 'everything' ? stream.first : pendingFrom(stream, survey.groups)
+    for (const hole of keepHoles(parts, scan(statements, stream, from).holes)) {
+      repairs.push(`stream "${stream.name}": offsets ${hole.from} to ${hole.to} are a gap now (${hole.reason})`)
+    }
   }
   statements.of("UPDATE meta SET value = 0 WHERE name = 'clean'").run()
   streams.flush()
@@ -215,13 +229,15 @@ function start(database: DatabaseSync, paths: Paths, options: ThreadOptions, env
         fail(error)
       }
     },
-    close() {
+    repairs,
+    close(how) {
       if (closed) return
       closed = true
       upkeep.stop()
       try {
         if (broken === undefined) {
-          statements.of("UPDATE meta SET value = 1 WHERE name = 'clean'").run()
+          const value = how === 'as found' && !clean ? 0 : 1
+          statements.of("UPDATE meta SET value = ? WHERE name = 'clean'").run(value)
           upkeep.checkpoint()
         }
       } catch (error) {

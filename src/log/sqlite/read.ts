@@ -1,3 +1,4 @@
+import { BusError } from '../../kit/errors.ts'
 import type { Core } from './core.ts'
 import { kindOf } from './faults.ts'
 import { COLUMNS, KIND_DAMAGED, KIND_LOST, type Records, type Row, recordsIn, writeBad, writeRow } from './layout.ts'
@@ -26,7 +27,10 @@ export function rowsFrom(
 ): readonly Row[] {
   const sql = `SELECT ${COLUMNS} FROM e_${stream.n} WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?`
   try {
-    return core.statements.rows(sql).all(from, stream.next, most)
+    const rows = core.statements.rows(sql).all(from, stream.next, most)
+    // A damaged tree may hand out rows in any order: then each one is looked for.
+    if (ascend(rows, from)) return rows
+    throw new BusError('STORE_FAILED', `the rows of stream "${stream.name}" are out of order`)
   } catch (error) {
     if (kindOf(error) === 'io') throw error
     const one = `SELECT ${COLUMNS} FROM e_${stream.n} WHERE offset = ?`
@@ -34,7 +38,7 @@ export function rowsFrom(
     for (let offset = from; offset < stream.next && offset < from + most; offset++) {
       try {
         const row = core.statements.rows(one).all(offset)[0]
-        if (row !== undefined) rows.push(row)
+        if (row?.[0] === offset) rows.push(row)
       } catch (inner) {
         if (kindOf(inner) === 'io') throw inner
         rows.push([offset])
@@ -44,6 +48,16 @@ export function rowsFrom(
     if (rows.length === 0 && from + most < stream.next) rows.push([from + most - 1])
     return rows
   }
+}
+
+function ascend(rows: readonly Row[], from: number): boolean {
+  let least = from
+  for (const row of rows) {
+    const offset = row[0]
+    if (typeof offset !== 'number' || offset < least) return false
+    least = offset + 1
+  }
+  return true
 }
 
 /** The reader over a loaded core. */

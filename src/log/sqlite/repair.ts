@@ -9,7 +9,6 @@ import { type Hole, type Survey, unknownHoles } from './survey.ts'
 
 /** What a repair works on. */
 export interface Repairable {
-  readonly file: string
   readonly statements: Statements
   readonly streams: Streams
   readonly members: Members

@@ -3,6 +3,7 @@ import { systemEnv } from '../../kit/env.ts'
 import { BusError } from '../../kit/errors.ts'
 import { type Engine, openEngine } from './engine.ts'
 import { storeError, toFault } from './faults.ts'
+import { inspect } from './inspect.ts'
 import type { Asked, Question, ThreadOptions, Told } from './protocol.ts'
 
 // The thread of a sqlite store: it alone touches the file, so that the event loop of the bus never waits for a disk. It answers
@@ -14,10 +15,15 @@ if (port === null) throw new BusError('STORE_FAILED', 'thread.ts runs as a worke
 const env = systemEnv()
 let engine: Engine | undefined
 
-function run(question: Question): unknown {
+function run(id: number, question: Question): unknown {
   if (question.type === 'load') {
     engine ??= openEngine(options, env)
     return engine.state
+  }
+  if (question.type === 'inspect') {
+    const tell = (checked: number, total: number): void =>
+      port?.postMessage({ id, type: 'progress', checked, total } satisfies Told)
+    return inspect(options, env, tell)
   }
   if (question.type === 'close') {
     engine?.close()
@@ -32,7 +38,7 @@ port.on('message', ({ id, question }: Asked) => {
   let told: Told
   const transfer: ArrayBuffer[] = []
   try {
-    const answer = run(question)
+    const answer = run(id, question)
     const buffer = (answer as { buffer?: unknown } | undefined)?.buffer
     if (buffer instanceof ArrayBuffer) transfer.push(buffer)
     told = { id, type: 'answer', answer }
