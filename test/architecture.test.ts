@@ -8,11 +8,11 @@ import { formFaults, undocumentedExports } from './architecture/exports.ts'
 import { floorFaults } from './architecture/floors.ts'
 import { sizeFaults } from './architecture/size.ts'
 import { ROOT, sourcesIn } from './architecture/source.ts'
-import { THIRD_PARTY, thirdPartyFaults } from './architecture/third-party.ts'
+import { packagesOf, THIRD_PARTY, thirdPartyFaults } from './architecture/third-party.ts'
 import { tagFaults, titlesOf } from './architecture/titles.ts'
 
 const src = sourcesIn('src')
-const others = sourcesIn('scripts', 'bench', 'test', 'examples')
+const others = sourcesIn('scripts', 'bench', 'test', 'examples', 'bin')
 const DOORS = ['src/index.ts', 'src/testing/index.ts']
 
 /** Fails with one fault a line. */
@@ -28,17 +28,18 @@ test('no file is longer than 400 lines', () => expectNone(sizeFaults([...src, ..
 
 test('only the listed files import third-party code', () => expectNone(thirdPartyFaults(src)))
 
-test('every third-party package is an optional peer', () => {
+test('what the program needs is a dependency with an exact version, every other third-party package an optional peer', () => {
   const { dependencies, peerDependencies, peerDependenciesMeta } = JSON.parse(
     readFileSync(join(ROOT, 'package.json'), 'utf8'),
   )
-  const listed = [...new Set(Object.values(THIRD_PARTY).flat())].sort()
-  expect(dependencies).toBeUndefined()
-  expect(Object.keys(peerDependencies).sort()).toEqual(listed)
-  expect(listed.filter((name) => !peerDependenciesMeta[name]?.optional)).toEqual([])
+  const listed = packagesOf(THIRD_PARTY)
+  expect(Object.keys(dependencies).sort()).toEqual(listed.dependencies)
+  expect(Object.values(dependencies).filter((version) => !/^\d+\.\d+\.\d+$/.test(version as string))).toEqual([])
+  expect(Object.keys(peerDependencies).sort()).toEqual(listed.optionalPeers)
+  expect(listed.optionalPeers.filter((name) => !peerDependenciesMeta[name]?.optional)).toEqual([])
 })
 
-test('clock, randomness and timers come from kit/env.ts, and nothing logs or exits', () =>
+test('clock, randomness and timers come from kit/env.ts, nothing logs, and only the program exits, in one file', () =>
   expectNone(effectFaults(src)))
 
 test('docs/errors.md is the error table of the code', async () => {

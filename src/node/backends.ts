@@ -52,7 +52,7 @@ export async function openLog(url: string, options: OpenLogOptions = {}): Promis
       return memoryLog(shared)
     }
     case 'sqlite': {
-      const file = rest.startsWith('//') ? rest.slice(2) : rest
+      const file = sqliteFile(url) ?? ''
       if (file === '') refuse(url, 'name the file: sqlite:FILE')
       const { sqliteLog } = await import('../log/sqlite/sqlite.ts')
       return sqliteLog(file, {
@@ -73,6 +73,11 @@ export async function openLog(url: string, options: OpenLogOptions = {}): Promis
     default:
       return refuse(url, 'begin with memory: or sqlite:')
   }
+}
+
+/** The file of a `sqlite:` url, empty when it names none; undefined for another scheme. */
+export function sqliteFile(url: string): string | undefined {
+  return /^sqlite:(?:\/\/)?(.*)$/s.exec(url)?.[1]
 }
 
 function refuse(url: string, allowed: string): never {

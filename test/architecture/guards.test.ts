@@ -4,7 +4,7 @@ import { effectFaults } from './effects.ts'
 import { floorFaults } from './floors.ts'
 import { sizeFaults } from './size.ts'
 import { type Source, sourceOf } from './source.ts'
-import { thirdPartyFaults } from './third-party.ts'
+import { packagesOf, thirdPartyFaults } from './third-party.ts'
 
 function files(texts: Readonly<Record<string, string>>): readonly Source[] {
   return Object.entries(texts).map(([path, text]) => sourceOf(path, text))
@@ -66,6 +66,8 @@ test('the third-party guard finds packages, and knows which file may import whic
       'src/message/codec.ts': "\nimport { encode } from '@msgpack/msgpack'",
       'src/bus/a.ts': "const z = await import('zod')\nimport fs from 'fs'\nimport 'swarmbus'",
       'src/bus/a.test.ts': "import { test } from 'vitest'",
+      'src/cli/commands/a.ts': "import { Command } from 'commander'\nimport { encode } from '@msgpack/msgpack'",
+      'src/clip.ts': "import { Command } from 'commander'",
     }),
   )
   expect(found.map((fault) => fault.split(', which')[0])).toEqual([
@@ -73,7 +75,16 @@ test('the third-party guard finds packages, and knows which file may import whic
     'src/bus/a.ts:1 imports zod',
     'src/bus/a.ts:2 imports fs',
     'src/bus/a.ts:3 imports swarmbus',
+    'src/cli/commands/a.ts:2 imports @msgpack/msgpack',
+    'src/clip.ts:1 imports commander',
   ])
+})
+
+test('packages of the program are dependencies, those of the library optional peers', () => {
+  expect(packagesOf({ 'src/cli/': ['b', 'a'], 'src/cli/x.ts': ['c'], 'src/log/y.ts': ['d'] })).toEqual({
+    dependencies: ['a', 'b', 'c'],
+    optionalPeers: ['d'],
+  })
 })
 
 test.each([
@@ -104,8 +115,13 @@ test('the effect guard lets kit/env.ts, tests, comments and given times be, but 
     'src/kit/env.ts': 'Date.now(); setTimeout(f, 1); Math.random()',
     'src/bus/a.ts': "// Date.now()\nconst s = 'setTimeout'\nnew Date(ms)\nclearTimeout(t)",
     'src/bus/a.test.ts': 'Date.now()',
+    'src/cli/io.ts': 'process.exit(1)',
   })
   expect(effectFaults(good)).toEqual([])
+  expect(effectFaults(files({ 'src/cli/io.ts': 'Date.now()', 'src/cli/run.ts': 'process.exit(1)' }))).toEqual([
+    'src/cli/io.ts:1 uses Date.now: take it from the injected Env (src/kit/env.ts)',
+    'src/cli/run.ts:1 uses process.exit: a library never exits',
+  ])
   expect(effectFaults(files({ 'src/kit/env.ts': 'console.warn(1)' }))).toEqual([
     'src/kit/env.ts:1 uses console: a library never logs',
   ])

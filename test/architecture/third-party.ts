@@ -1,8 +1,24 @@
 import { importsOf, isTest, type Source } from './source.ts'
 
-/** The only files of `src/` that may import anything but their neighbours and Node, and what. */
+/** The folder of the program. It is the one part that must work after `npm install swarmbus` alone. */
+const PROGRAM = 'src/cli/'
+
+/** The only files of `src/`, or folders that end in `/`, that may import anything but their neighbours and Node, and what. */
 export const THIRD_PARTY: Readonly<Record<string, readonly string[]>> = {
   'src/message/msgpack.ts': ['@msgpack/msgpack'],
+  [PROGRAM]: ['commander'],
+}
+
+/** The packages of the table: what the program needs is a dependency, everything else an optional peer. */
+export function packagesOf(table: Readonly<Record<string, readonly string[]>>): {
+  readonly dependencies: readonly string[]
+  readonly optionalPeers: readonly string[]
+} {
+  const all = (wanted: boolean): readonly string[] =>
+    [
+      ...new Set(Object.entries(table).flatMap(([path, names]) => (path.startsWith(PROGRAM) === wanted ? names : []))),
+    ].sort()
+  return { dependencies: all(true), optionalPeers: all(false) }
 }
 
 /** Imports of packages that the table does not list. */
@@ -12,10 +28,16 @@ export function thirdPartyFaults(sources: readonly Source[]): readonly string[] 
     .flatMap((source) =>
       importsOf(source)
         .filter(({ specifier, target }) => target === undefined && !specifier.startsWith('node:'))
-        .filter(({ specifier }) => !THIRD_PARTY[source.path]?.includes(specifier))
+        .filter(({ specifier }) => !allowedIn(source.path).includes(specifier))
         .map(
           ({ specifier, line }) =>
             `${source.path}:${line} imports ${specifier}, which the third-party table does not list`,
         ),
     )
+}
+
+function allowedIn(path: string): readonly string[] {
+  return Object.entries(THIRD_PARTY).flatMap(([place, names]) =>
+    place === path || (place.endsWith('/') && path.startsWith(place)) ? names : [],
+  )
 }

@@ -1,0 +1,88 @@
+import type { Replayed } from '../bus/kept-verbs.ts'
+import type { Env, Timer } from '../kit/env.ts'
+import { channelOf, type Entry, type Gap, type MessageLog } from '../log/log.ts'
+import { matchesTokens, parsePattern } from '../message/topic.ts'
+import { readStory } from '../worker/record.ts'
+
+/** Milliseconds between two looks for streams that are new. */
+const LOOK_MS = 1_000
+
+/** What is followed. */
+export interface FollowOptions {
+  readonly pattern: string
+  /** The last entry of each stream that was read already. */
+  readonly read: ReadonlyMap<string, string>
+  readonly onGap: (gap: Gap) => void
+  readonly signal: AbortSignal
+  readonly env: Env
+}
+
+/** Messages of the pattern as they are stored, behind what was read already, until the signal is aborted. Redriven ones were there before. */
+export async function* follow(log: MessageLog, options: FollowOptions): AsyncGenerator<Replayed> {
+  const { pattern, read, onGap, signal, env } = options
+  const tokens = parsePattern(pattern)
+  const ended = new AbortController()
+  const all = AbortSignal.any([signal, ended.signal])
+  const followed = new Set<string>()
+  // One entry of each stream at a time: a slow reader holds them back.
+  const ready: { readonly entry: Entry; readonly taken: () => void }[] = []
+  let failure: unknown
+  let failed = false
+  let wake = Promise.withResolvers<void>()
+  const fail = (error: unknown): void => {
+    failure ??= error
+    failed = true
+    wake.resolve()
+  }
+  async function tail(stream: string): Promise<void> {
+    const after = read.get(stream)
+    const place = after === undefined ? {} : { after }
+    for await (const entry of log.read(stream, { follow: true, signal: all, ...place })) {
+      if (entry.type === 'gap') onGap(entry)
+      else if (readStory(entry.note).redriven === undefined && matchesTokens(tokens, entry.message.topic.split('.'))) {
+        const taken = Promise.withResolvers<void>()
+        ready.push({ entry, taken: taken.resolve })
+        wake.resolve()
+        await taken.promise
+      }
+    }
+  }
+  async function look(): Promise<void> {
+    for (const { stream } of await log.streams()) {
+      if (followed.has(stream) || stream.endsWith('/dead')) continue
+      followed.add(stream)
+      tail(stream).catch(fail)
+    }
+  }
+  let timer: Timer | undefined
+  const again = (): void => {
+    timer = env.after(LOOK_MS, () => {
+      look().then(() => {
+        if (!all.aborted) again()
+      }, fail)
+    })
+  }
+  const onAbort = (): void => wake.resolve()
+  all.addEventListener('abort', onAbort, { once: true })
+  try {
+    await look()
+    again()
+    while (!all.aborted) {
+      const next = ready.shift()
+      if (next === undefined) {
+        if (failed) throw failure
+        await wake.promise
+        wake = Promise.withResolvers()
+        continue
+      }
+      const { stream, offset, message, storedAt } = next.entry
+      yield { message, offset: `${stream}:${offset}`, channel: channelOf(stream), storedAt }
+      next.taken()
+    }
+  } finally {
+    timer?.cancel()
+    all.removeEventListener('abort', onAbort)
+    ended.abort()
+    for (const { taken } of ready) taken()
+  }
+}
