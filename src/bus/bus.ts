@@ -299,7 +299,9 @@ class BusImpl extends Verbs implements Bus {
   }
 
   *#views(): IterableIterator<QueueView> {
-    for (const { name, size, limits } of this.#lifecycle.queues()) yield { name, size, limit: limits.limit }
+    for (const { name, size, limits, maxSize } of this.#lifecycle.queues()) {
+      yield { name, size, limit: limits.limit, maxSize }
+    }
   }
 
   #limitMs(verb: string, options: DrainOptions): number {

@@ -71,6 +71,26 @@ export interface KeptBinding {
   end(): Promise<void>
 }
 
+/** What whoever keeps messages has counted. */
+export interface KeptFigures {
+  /** The name of the log, and what its messages survive. */
+  readonly log: string
+  readonly level: AckLevel
+  /** Failed handlings after which another try followed, since the start. */
+  readonly retried: number
+  /** Messages that became dead letters, since the start; of those, the ones that had used up their attempts. */
+  readonly deadLettered: number
+  readonly exhausted: number
+  /** Messages that wait for another try, or for their time, at most a second ago. */
+  readonly retrying: number
+  /** Dead letters that nobody redrove or discarded, at most a second ago. */
+  readonly deadLetters: number
+  /** Above so many of them the bus is unhealthy. */
+  readonly deadLettersAllowed: number
+  /** What does not get on because of the log, and why; over 5 s after it last failed. */
+  readonly faults: readonly string[]
+}
+
 /** Keeps the messages of a bus. */
 export interface Keeper extends KeptVerbs {
   /** The channel of a topic; undefined when its messages are live. */
@@ -84,6 +104,9 @@ export interface Keeper extends KeptVerbs {
   resume(): void
   /** The ledgers of all kept channels as they were when somebody last asked, at most a second before the call. */
   ledgers(): Readonly<Record<string, KeptLedger>>
+  figures(): KeptFigures
+  /** Messages that groups have still to handle, counted now; undefined when the log does not say. */
+  unsettled(): Promise<number | undefined>
   /** Gives everything that is in hand back and waits until it is kept. */
   close(): Promise<void>
 }

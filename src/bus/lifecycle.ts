@@ -9,10 +9,15 @@ import type { Subscriptions } from './subscriptions.ts'
 export interface DrainReport {
   /** Deliveries that were finished meanwhile. */
   readonly handled: number
-  /** Messages that still waited at the end: they left through `onFailure` with reason "shutdown". */
+  /** Messages that still waited at the end: live ones left through `onFailure` with reason "shutdown", kept ones are in the log. */
   readonly left: number
   /** Handlers that still ran at the end: their signals were aborted. */
   readonly abandoned: number
+  /**
+   * For a bus with a log: messages that groups have still to handle, in hand or not, waiting for another try or not. They are kept for
+   * the next start. Absent when the log does not say.
+   */
+  readonly kept?: number
 }
 
 /** Starts and stops a bus, in the order in which it happens. */
@@ -112,7 +117,9 @@ export class Lifecycle {
       }
     }
     core.requests.closeAll(error)
-    return { handled: core.accounts.total().handled - before, left, abandoned }
+    const kept = await core.keeper?.unsettled()
+    const handled = core.accounts.total().handled - before
+    return kept === undefined ? { handled, left, abandoned } : { handled, left, abandoned, kept }
   }
 
   /** Resolves when nothing waits or runs any more, or the time is up. Inboxes without a reader are not waited for. */

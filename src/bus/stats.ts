@@ -46,6 +46,8 @@ export interface BusStats {
   readonly agents: number
   readonly topics: number
   readonly queued: number
+  /** The most that ever waited in one of the queues that exist. */
+  readonly peakQueued: number
   /** The fullest queue's share of its limit, 0 to 1. */
   readonly utilization: number
   readonly latency: HistogramFigures
@@ -61,6 +63,16 @@ export interface BusStats {
    * For a bus with a log: the balance of each kept channel, counted by the log, at most a second old (`bus.channels()` is exact).
    */
   readonly kept: Readonly<Record<string, KeptLedger>>
+  /** Failed handlings of kept messages after which another try followed. */
+  readonly retried: number
+  /** Kept messages that wait for another try, or for their time; at most a second old. */
+  readonly retrying: number
+  /** Kept messages that became dead letters. */
+  readonly deadLettered: number
+  /** Of those, the ones that had used up their attempts. */
+  readonly retriesExhausted: number
+  /** Dead letters that lie in the log; at most a second old. */
+  readonly deadLetters: number
   /** The options in force. */
   readonly config: EffectiveOptions
 }
@@ -97,6 +109,8 @@ export interface QueueView {
   readonly name: string
   readonly size: number
   readonly limit: number
+  /** The most that ever waited in it. */
+  readonly maxSize: number
 }
 
 export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions: Counted): BusStats {
@@ -113,12 +127,15 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
     channels[channel.name] = new ChannelView(channel)
   }
   let queued = 0
+  let peakQueued = 0
   let utilization = 0
-  for (const { size, limit } of queues) {
+  for (const { size, limit, maxSize } of queues) {
     queued += size
+    peakQueued = Math.max(peakQueued, maxSize)
     utilization = Math.max(utilization, size / limit)
   }
   const { counters, options, requests } = core
+  const kept = core.keeper?.figures()
   return {
     name: options.name,
     running: core.state === 'running',
@@ -141,6 +158,7 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
     agents: core.agents.registered,
     topics: core.router.sizes.topics,
     queued,
+    peakQueued,
     utilization,
     latency: latency.figures(),
     handling: handling.figures(),
@@ -152,6 +170,11 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
     streams: core.streams.figures,
     channels,
     kept: core.keeper?.ledgers() ?? {},
+    retried: kept?.retried ?? 0,
+    retrying: kept?.retrying ?? 0,
+    deadLettered: kept?.deadLettered ?? 0,
+    retriesExhausted: kept?.exhausted ?? 0,
+    deadLetters: kept?.deadLetters ?? 0,
     config: options,
   }
 }

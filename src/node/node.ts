@@ -20,6 +20,8 @@ export interface OpenOptions extends BusOptions {
   /** Called when so many messages to one agent have died (default 3), and after each as many more. */
   readonly onDeadLetters?: (alert: DeadLetterAlert) => void
   readonly deadLettersAfter?: number
+  /** Dead letters above which the bus is unhealthy. Default 50. */
+  readonly healthDeadLetters?: number
   /** Goes on with a log that lacks messages which it had acknowledged. Default false: DATA_LOSS. */
   readonly acceptLoss?: boolean
   /** Told which backend was chosen, and why. */
@@ -33,6 +35,7 @@ const OWN_RULES: Readonly<Record<string, Rule>> = {
   publishTimeoutMs: milliseconds(1),
   onDeadLetters: aFunction,
   deadLettersAfter: whole(1),
+  healthDeadLetters: whole(0),
   acceptLoss: { allowed: 'true or false', ok: (value) => typeof value === 'boolean' },
   onChosen: aFunction,
 }
@@ -56,11 +59,22 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     publishTimeoutMs,
     onDeadLetters,
     deadLettersAfter,
+    healthDeadLetters,
     acceptLoss,
     onChosen,
     ...rest
   } = options
-  const own = { channels, defaults, dedupMs, publishTimeoutMs, onDeadLetters, deadLettersAfter, acceptLoss, onChosen }
+  const own = {
+    channels,
+    defaults,
+    dedupMs,
+    publishTimeoutMs,
+    onDeadLetters,
+    deadLettersAfter,
+    healthDeadLetters,
+    acceptLoss,
+    onChosen,
+  }
   checkOptions('openBus', own, OWN_RULES)
   let log: MessageLog
   let onClosed: (() => Promise<void>) | undefined
@@ -84,6 +98,7 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     channels: channels ?? {},
     defaults: { ...policy, ...defaults },
     ...(dedupMs === undefined ? {} : { dedupMs }),
+    ...(healthDeadLetters === undefined ? {} : { healthDeadLetters }),
     ...(publishTimeoutMs === undefined ? {} : { publishTimeoutMs }),
     ...(deadLettersAfter === undefined ? {} : { alertAfter: deadLettersAfter }),
     ...(onDeadLetters === undefined ? {} : { onAlert: onDeadLetters }),

@@ -12,3 +12,9 @@ export function interestOf({ patterns, session, sender }: KeptQueue): (message: 
     return parsed.some((pattern) => matchesTokens(pattern, topic))
   }
 }
+
+/** The group's name in the log: members with the same conditions share it. */
+export function groupName({ group, patterns, session, sender }: KeptQueue): string {
+  const bound = [session === undefined ? '' : ` session=${session}`, sender === undefined ? '' : ` sender=${sender}`]
+  return `${group}:${patterns.toSorted().join(',')}${bound.join('')}`
+}

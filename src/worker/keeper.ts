@@ -1,6 +1,6 @@
 import type { FailureReason, Outcome } from '../bus/ack.ts'
 import type { Note } from '../bus/delivery.ts'
-import type { Keeper, KeptBinding, KeptChannel, KeptHost, KeptQueue, StartFrom } from '../bus/kept.ts'
+import type { Keeper, KeptBinding, KeptChannel, KeptFigures, KeptHost, KeptQueue, StartFrom } from '../bus/kept.ts'
 import type { ChannelInfo, KeptLedger, Replay, Replayed, ReplayOptions } from '../bus/kept-verbs.ts'
 import { aText, checkOption } from '../kit/check.ts'
 import type { Timer } from '../kit/env.ts'
@@ -11,11 +11,14 @@ import { Burials, type DeadLetterAlert } from './burials.ts'
 import { type Channel, type ChannelOptions, Channels, DEAD_GROUP } from './channel.ts'
 import { channelInfos } from './channel-info.ts'
 import { LogDeadLetters } from './dead-letters.ts'
+import { FigureBook } from './figures.ts'
+import { haltedSessions } from './halted.ts'
+import { groupName } from './interest.ts'
 import { LiveReader } from './live-reader.ts'
 import { ExactlyOnce } from './mode.ts'
 import { readPlace } from './places.ts'
 import { PublishDesk } from './publish.ts'
-import { type DeadRecord, readDeadRecord } from './record.ts'
+import type { DeadRecord } from './record.ts'
 import { replayOf, storedAt } from './replay.ts'
 import { GroupWorker } from './worker.ts'
 import type { WorkerHost } from './worker-host.ts'
@@ -33,6 +36,8 @@ export interface KeepSettings {
   readonly publishTimeoutMs?: number
   /** Messages to one agent that die before `onAlert` is called, and how many more each time. Default 3. */
   readonly alertAfter?: number
+  /** Dead letters above which the bus is unhealthy. Default 50. */
+  readonly healthDeadLetters?: number
   /** Milliseconds within which the effect of an id happens once. Default 600 000. */
   readonly dedupMs?: number
   readonly onAlert?: (alert: DeadLetterAlert) => void
@@ -66,14 +71,15 @@ export class LogKeeper implements Keeper {
   readonly #burials: Burials
   readonly #desk: PublishDesk
   readonly #once: ExactlyOnce
+  readonly #book: FigureBook
   readonly deadLetters: LogDeadLetters
   #sweep: Timer | undefined
   #closed = false
-  #ledgers: Readonly<Record<string, KeptLedger>> = {}
-  #ledgersAtMs = Number.NEGATIVE_INFINITY
 
   /** `existing` are the streams that the log has already. */
-  constructor(host: KeptHost, log: MessageLog, settings: KeepSettings, existing: readonly string[]) {
+  constructor(bus: KeptHost, log: MessageLog, settings: KeepSettings, existing: readonly string[]) {
+    this.#book = new FigureBook(bus, log, settings.healthDeadLetters ?? 50)
+    const { host } = this.#book
     this.#host = host
     this.#log = log
     this.#settings = settings
@@ -148,18 +154,20 @@ export class LogKeeper implements Keeper {
   }
 
   ledgers(): Readonly<Record<string, KeptLedger>> {
-    const nowMs = this.#host.clock.readMs()
-    if (nowMs - this.#ledgersAtMs >= 1_000 && !this.#closed) {
-      this.#ledgersAtMs = nowMs
-      this.refresh().catch((error: unknown) => this.#host.announce('log.failed', { error }))
-    }
-    return this.#ledgers
+    return this.#book.ledgers()
+  }
+
+  figures(): KeptFigures {
+    return this.#book.figures()
+  }
+
+  unsettled(): Promise<number | undefined> {
+    return this.#book.unsettled()
   }
 
   /** Counts the ledgers anew. */
-  async refresh(): Promise<void> {
-    const infos = await this.channels()
-    this.#ledgers = Object.fromEntries(infos.map((one) => [one.name, one.ledger]))
+  refresh(): Promise<void> {
+    return this.#book.refresh()
   }
 
   pause(): void {
@@ -172,6 +180,7 @@ export class LogKeeper implements Keeper {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#book.end()
     this.#sweep?.cancel()
     await Promise.all([...this.#bindings].map((binding) => binding.end()))
     this.#desk.close()
@@ -265,21 +274,10 @@ export class LogKeeper implements Keeper {
       worker.start([])
       return
     }
-    this.#haltedSessions(worker, channel).then(
+    haltedSessions(this.#log, channel.dead, worker.group).then(
       (sessions) => worker.start(sessions),
       (error: unknown) => this.#host.announce('log.failed', { stream: channel.dead, error }),
     )
-  }
-
-  async #haltedSessions(worker: GroupWorker, channel: Channel): Promise<Set<string>> {
-    const sessions = new Set<string>()
-    for await (const entry of this.#log.read(channel.dead, { openFor: DEAD_GROUP })) {
-      if (entry.type === 'gap' || entry.message.session === undefined) continue
-      const record = readDeadRecord(entry.note)
-      const died = record?.reason !== 'expired' && record?.reason !== 'cancelled'
-      if (record?.group === worker.group && died) sessions.add(entry.message.session)
-    }
-    return sessions
   }
 
   #workerHost(): WorkerHost {
@@ -297,7 +295,10 @@ export class LogKeeper implements Keeper {
       respond: (request, data, from, options) => host.respond(request, data, from, options),
       settled: (message, name, outcome, value, reason, error) =>
         this.#tellReceipt(message, name, outcome, value, reason, error),
-      buried: (channel, record, message) => this.#burials.buried(channel, record, message),
+      buried: (channel, record, message) => {
+        this.#book.died(channel.policy, record, message)
+        this.#burials.buried(channel, record, message)
+      },
       startIn: (stream, from) => this.#startIn(stream, from),
     }
   }
@@ -385,10 +386,4 @@ export class LogKeeper implements Keeper {
         })
     })
   }
-}
-
-/** The group's name in the log: members with the same conditions share it. */
-function groupName({ group, patterns, session, sender }: KeptQueue): string {
-  const bound = [session === undefined ? '' : ` session=${session}`, sender === undefined ? '' : ` sender=${sender}`]
-  return `${group}:${patterns.toSorted().join(',')}${bound.join('')}`
 }

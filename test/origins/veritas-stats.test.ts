@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { type BusStats, createBus, type DeliveryReport, type Failure } from '../../src/index.ts'
 import { fakeEnv } from '../../src/testing/index.ts'
 import { countingEnv, follow, gate, numbers, still, type Uses } from './support/cortex-veritas.ts'
-import { FIGURE_ROWS } from './support/veritas-figures.ts'
+import { FIGURE_ROWS, KEPT } from './support/veritas-figures.ts'
 
 const FIELDS = Object.keys(FIGURE_ROWS) as (keyof BusStats)[]
 
@@ -11,29 +11,32 @@ test('[VN17] the table of figures names exactly the fields of bus.stats()', asyn
   expect(Object.keys(bus.stats()).toSorted()).toEqual(FIELDS.toSorted())
 })
 
-// What a log counts moves only with one: `test/kept` has its tests.
-test.each(FIELDS.filter((field) => field !== 'kept'))('[VN17] [V50] the figure %s moves when what it counts happens', async (field) => {
-  const { options, move, stands } = FIGURE_ROWS[field]
-  const env = fakeEnv()
-  await using untouched = still({ env: fakeEnv() })
-  const before = untouched.stats()[field]
-  if (field === 'startedAt') await env.advance(5_000)
-  await using bus = still({ env, ...options })
-  await move(bus, env)
-  await env.settle()
-  const after = bus.stats()[field]
-  expect(after).not.toEqual(before)
-  if (typeof stands !== 'object' || stands === null) {
-    if (stands !== undefined) expect(after).toBe(stands)
-    return
-  }
-  expect(Object.keys(after as object).toSorted()).toEqual(Object.keys(stands).toSorted())
-  for (const [part, expected] of Object.entries(stands)) {
-    const value = (after as unknown as Record<string, unknown>)[part]
-    if (expected === undefined) expect(value, part).not.toEqual((before as unknown as Record<string, unknown>)[part])
-    else expect(value, part).toBe(expected)
-  }
-})
+// What a log counts moves only with one.
+test.each(FIELDS.filter((field) => FIGURE_ROWS[field] !== KEPT))(
+  '[VN17] [V50] the figure %s moves when what it counts happens',
+  async (field) => {
+    const { options, move, stands } = FIGURE_ROWS[field]
+    const env = fakeEnv()
+    await using untouched = still({ env: fakeEnv() })
+    const before = untouched.stats()[field]
+    if (field === 'startedAt') await env.advance(5_000)
+    await using bus = still({ env, ...options })
+    await move(bus, env)
+    await env.settle()
+    const after = bus.stats()[field]
+    expect(after).not.toEqual(before)
+    if (typeof stands !== 'object' || stands === null) {
+      if (stands !== undefined) expect(after).toBe(stands)
+      return
+    }
+    expect(Object.keys(after as object).toSorted()).toEqual(Object.keys(stands).toSorted())
+    for (const [part, expected] of Object.entries(stands)) {
+      const value = (after as unknown as Record<string, unknown>)[part]
+      if (expected === undefined) expect(value, part).not.toEqual((before as unknown as Record<string, unknown>)[part])
+      else expect(value, part).toBe(expected)
+    }
+  },
+)
 
 test('[V50] the figures of one working bus, read together: sent, delivered, failed, expired, waiting, open, dead', async () => {
   const env = fakeEnv()

@@ -28,6 +28,9 @@ async function working(bus: Bus, env: FakeEnv): Promise<void> {
 const WAITED = { count: 2, avgMs: 20, minMs: 10, maxMs: 30 }
 const WORKED = { count: 2, avgMs: 20, minMs: 20, maxMs: 20 }
 
+/** Moves only with a log: woodwork-kept-figures.test.ts has its test. */
+export const KEPT: FigureRow = { move: async () => undefined, stands: undefined }
+
 /** Every field of `bus.stats()`. The compiler demands a row for each of them. */
 export const FIGURE_ROWS: Readonly<Record<keyof BusStats, FigureRow>> = {
   name: { move: async (bus) => bus.configure({ name: 'renamed' }), stands: 'renamed' },
@@ -35,8 +38,12 @@ export const FIGURE_ROWS: Readonly<Record<keyof BusStats, FigureRow>> = {
   state: { move: (bus) => bus.close(), stands: 'closed' },
   // Of a bus that is made 5 s later: see the test.
   startedAt: { move: async () => undefined, stands: Date.UTC(2026, 0, 1) + 5_000 },
-  // Moves only with a log: see test/kept.
-  kept: { move: async () => undefined, stands: {} },
+  kept: KEPT,
+  retried: KEPT,
+  retrying: KEPT,
+  deadLettered: KEPT,
+  retriesExhausted: KEPT,
+  deadLetters: KEPT,
   uptimeMs: { move: (_bus, env) => env.advance(1_234), stands: 1_234 },
   messages: { move: async (bus) => Promise.all(numbers(3).map(() => bus.publish('events', 1))), stands: 3 },
   messagesPerSecond: {
@@ -99,6 +106,14 @@ export const FIGURE_ROWS: Readonly<Record<keyof BusStats, FigureRow>> = {
       bus.register('a')
       bus.inbox('b')
       for (const topic of ['agent.a', 'b', 'b']) await bus.publish(topic, 1)
+    },
+    stands: 3,
+  },
+  peakQueued: {
+    move: async (bus) => {
+      const reader = bus.register('a')
+      for (const _ of numbers(3)) await bus.send('a', 1)
+      for (const _ of numbers(3)) await reader.receive()
     },
     stands: 3,
   },

@@ -1,0 +1,58 @@
+import type { FailureReason } from '../bus/ack.ts'
+import type { DeathReason } from '../bus/kept-verbs.ts'
+import type { BusError } from '../kit/errors.ts'
+import type { Along, Entry } from '../log/log.ts'
+import type { Envelope, Message } from '../message/message.ts'
+import type { Channel } from './channel.ts'
+import type { Handling } from './handling.ts'
+import { type DeadRecord, deadRecord, deathOf, readStory, type Story, writeStory } from './record.ts'
+import type { WorkerHost } from './worker-host.ts'
+
+/** Writes the records of what dies in one group of one channel, and tells of it. */
+export class Grave {
+  readonly #host: WorkerHost
+  readonly #channel: Channel
+  readonly #group: string
+  readonly #name: string
+
+  /** `name` is how reports call the group's queue. */
+  constructor(host: WorkerHost, channel: Channel, group: string, name: string) {
+    this.#host = host
+    this.#channel = channel
+    this.#group = group
+    this.#name = name
+  }
+
+  recordOf({ lane, leased, story }: Handling, reason: FailureReason, error: unknown): DeadRecord {
+    return this.record(lane.stream, leased.offset, story, deathOf(reason), error)
+  }
+
+  record(stream: string, offset: string, story: Story, reason: DeathReason, error: unknown): DeadRecord {
+    const diedAt = this.#host.env.wallMs()
+    return deadRecord({ group: this.#group, stream, offset, reason, diedAt }, story, error)
+  }
+
+  /** What is stored in one step with the settlement; nothing when the channel keeps no dead letters. */
+  along(record: DeadRecord): Along | undefined {
+    return this.#channel.policy.deadLetters ? { stream: this.#channel.dead, note: writeStory(record) } : undefined
+  }
+
+  /** Settles an expired entry that nobody holds. */
+  async buryExpired(entry: Entry, error: BusError): Promise<void> {
+    const { stream, offset, message } = entry
+    const record = this.record(stream, offset, readStory(entry.note), 'expired', error)
+    if (!(await this.#host.log.settle(stream, this.#group, offset, 'expired', this.along(record)))) return
+    this.#host.fail(this.#name, message as Envelope, 'expired', 'expired', error)
+    this.tell(record, message, 'expired', error)
+  }
+
+  tell(record: DeadRecord, message: Message, reason: FailureReason, error: unknown): void {
+    const outcome = reason === 'expired' ? 'expired' : isDropped(record.reason) ? 'dropped' : 'failed'
+    this.#host.settled(message as Envelope, this.#name, outcome, undefined, reason, error)
+    this.#host.buried(this.#channel, record, message)
+  }
+}
+
+function isDropped(reason: DeathReason): boolean {
+  return reason === 'cancelled' || reason === 'queue-full'
+}
