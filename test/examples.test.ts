@@ -15,7 +15,7 @@ async function incident(
   args: readonly string[],
   input?: string | Uint8Array,
 ): Promise<Ended & { told: Told[]; seen: Seen[]; summary: Summary }> {
-  const ended = await run([MAIN, '--json', ...args], input)
+  const ended = await run([MAIN, '--memory', '--json', ...args], input)
   return { ...ended, ...parsed(ended.out) }
 }
 
@@ -62,7 +62,7 @@ describe('the incident', () => {
       'returned: a fix needs a test that fails without it',
     )
     expect(seen.at(-1)?.text).toContain('mended auth: 2 files, add test/auth.test.ts')
-    expect(summary.tasks).toEqual({ read: 1, done: 1, returned: 1, failed: 0, refused: 0 })
+    expect(summary.tasks).toEqual({ read: 1, done: 1, returned: 1, failed: 0, refused: 0, resumed: 0, left: 0 })
     expect(summary.deadlines).toEqual({ met: 1, missed: 0 })
     expect(code).toBe(0)
   })
@@ -92,7 +92,7 @@ describe('the incident', () => {
   })
 
   test('each message is one line of at most 100 columns, printed once, and each cause is the id of a line above', async () => {
-    const { out, code } = await run([MAIN])
+    const { out, code } = await run([MAIN, '--memory'])
     const rows = out.split('\n').filter((line) => /^ *\d+\.\d{3} /.test(line) && !line.includes(' ✗ '))
     const ids = new Set<string>()
     for (const row of rows) {
@@ -191,7 +191,7 @@ describe('the input of the incident', () => {
       ['Deploy: billing', undefined],
     ]
     const input = Buffer.concat(lines.flatMap(([line]) => [Buffer.from(line), Buffer.from('\n')]))
-    const { out, err, code } = await run([MAIN, '--fast'], input)
+    const { out, err, code } = await run([MAIN, '--memory', '--fast'], input)
     const bad = lines.flatMap(([, says]) => says ?? [])
     const said = err.trimEnd().split('\n')
     expect(said).toHaveLength(bad.length)
@@ -210,12 +210,12 @@ describe('the input of the incident', () => {
   })
 
   test('without any input there is a demonstration, and it says so; arguments come first', async () => {
-    const shown = await run([MAIN, '--fast'])
+    const shown = await run([MAIN, '--memory', '--fast'])
     expect(shown.out).toContain('No tasks were given: these are demonstration tasks.')
-    const blank = await run([MAIN, '--fast'], '\n')
+    const blank = await run([MAIN, '--memory', '--fast'], '\n')
     expect(blank.out).not.toContain('demonstration')
     expect(blank.out).toContain('1 read: 0 done, 0 failed, 1 refused')
-    const both = await run([MAIN, '--fast', 'fix login'], 'fix payment\n')
+    const both = await run([MAIN, '--memory', '--fast', 'fix login'], 'fix payment\n')
     expect(both.out).not.toContain('payment')
   })
 
@@ -249,7 +249,10 @@ test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const)('%s drains the bus, prints the summary and ends with code %i', async (signal, code) => {
-  const { child, ended, said } = start([MAIN, '--json', 'fix login', 'fix payment', 'fix search'], undefined)
+  const { child, ended, said } = start(
+    [MAIN, '--memory', '--json', 'fix login', 'fix payment', 'fix search'],
+    undefined,
+  )
   await said('coding/')
   child.kill(signal)
   const done = await ended
@@ -261,7 +264,7 @@ test.each([
 })
 
 test('Ctrl-C while it waits for input ends at once with what was done', async () => {
-  const { child, ended, said } = start([MAIN, '--fast'], undefined)
+  const { child, ended, said } = start([MAIN, '--memory', '--fast'], undefined)
   child.stdin.write('fix login\n')
   await said('harold → you')
   child.kill('SIGINT')

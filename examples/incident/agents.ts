@@ -1,7 +1,7 @@
 // Who works: pink and red compete for code, the validator checks and reviews, harold rolls out, ring watches.
 
 import type { Agent, Bus, Context, Handler, Message, Priority, Publisher, RequestOptions } from 'swarmbus'
-import type { Observer } from './observer.ts'
+import type { Event, Observer } from './observer.ts'
 import {
   code,
   deploy,
@@ -20,6 +20,9 @@ import {
 export interface Tools {
   readonly bus: Bus
   readonly observer: Observer
+  readonly tell: (event: Event) => void
+  /** Wall-clock milliseconds at which this run began: what is older comes from an earlier one. */
+  readonly startedAt: number
   /** Simulated work: waits for each step; rejects when the handler's signal is aborted. */
   work(steps: readonly string[], context: Context): Promise<void>
   /** A request whose answer the observer sees too. Rejects as `request` does. */

@@ -1,21 +1,28 @@
 // harold (operations) takes a task through the swarm and reports; whatever goes wrong on the way becomes part of the report.
 
-import { type Context, type Handler, isBusError, type Priority } from 'swarmbus'
+import { type Context, type Handler, isBusError, type Message, type Priority } from 'swarmbus'
 import { joinDeployPool, type Tools } from './agents.ts'
 import { type Order, type Said, type Stage, stagesOf, type Work } from './work.ts'
 
-/** What harold is told to do. */
+/** What harold is told to do. It may come a second time, after a run that was killed: what was done already is kept. */
 export interface Mission extends Order {
-  /** Deadline on the clock of `performance.now()`. */
-  readonly dueMs: number | undefined
+  /** Names the mission in every run. */
+  readonly key: string
+  /** Deadline in wall-clock milliseconds: a mission may outlive the process. */
+  readonly dueAt: number | undefined
 }
 
 /** What became of a task. */
 export interface Report extends Said {
   readonly by: string
+  /** The mission, and its words. */
+  readonly key: string
+  readonly mission: string
   readonly done: boolean
   /** The bus did not take the task at all. */
   readonly refused?: boolean
+  /** Not done in this run: the next one goes on with it. */
+  readonly left?: boolean
   /** How often the validator sent something back. */
   readonly returned: number
   /** Undefined for a task without a deadline, and for one that failed for another reason. */
@@ -27,38 +34,71 @@ export interface Report extends Said {
 /** Longest a task without a deadline may take. */
 export const LONG_MS = 3_600_000
 
+/** The stages of a mission that are done, in `progress.KEY`. */
+interface Progress {
+  readonly stage: number
+  readonly text: string
+  readonly returned: number
+}
+
 export function registerHarold(tools: Tools): void {
-  const handler: Handler = (message, context) =>
-    message.to === 'harold' ? carryOut(tools, message.data as Mission, message.priority, context) : undefined
+  const handler: Handler = async (message, context) => {
+    if (message.to !== 'harold') return
+    const mission = message.data as Mission
+    const report = await carryOut(tools, mission, message, context)
+    // Once for each mission, also when the first report is on its way already.
+    await context.bus.send('you', report, { priority: message.priority, idempotencyKey: `report ${mission.key}` })
+  }
   joinDeployPool(tools.bus.register('harold', { capabilities: ['operations'], handler }), tools)
 }
 
-async function carryOut(tools: Tools, mission: Mission, priority: Priority, context: Context): Promise<Report> {
-  const { text, task, about, dueMs } = mission
+async function carryOut(tools: Tools, mission: Mission, message: Message, context: Context): Promise<Report> {
+  const { text, task, about, dueAt, key } = mission
+  const { priority } = message
   const stages = stagesOf(text)
-  const said: string[] = []
-  let returned = 0
+  const before = await progressOf(tools, mission, message)
+  const said = before.map((one) => one.text)
+  let returned = before.reduce((sum, one) => sum + one.returned, 0)
   const report = (rest: Pick<Report, 'done' | 'inTime' | 'text' | 'reason'>): Report => ({
     by: 'harold',
+    key,
+    mission: text,
     returned,
     ...rest,
   })
   for (const [index, stage] of stages.entries()) {
-    const timeoutMs = dueMs === undefined ? LONG_MS : dueMs - performance.now()
+    if (index < before.length) continue
+    const timeoutMs = dueAt === undefined ? LONG_MS : dueAt - Date.now()
     try {
       if (timeoutMs < 1) return report(missed(stage, index, stages.length))
       const result = await takeStage(tools, stage, { text, task, about }, { priority, timeoutMs }, context)
-      if ('returned' in result) returned += result.returned
+      const back = 'returned' in result ? result.returned : 0
+      returned += back
       said.push(result.text)
+      const progress: Progress = { stage: index, text: result.text, returned: back }
+      await context.bus.publish(`progress.${key}`, progress)
     } catch (error) {
-      if (isBusError(error, 'REQUEST_TIMEOUT') && dueMs !== undefined)
+      // Not the mission's fault: the next run goes on from here.
+      if (context.signal.aborted) throw error
+      if (isBusError(error, 'REQUEST_TIMEOUT') && dueAt !== undefined)
         return report(missed(stage, index, stages.length))
       const reason = reasonOf(error)
       return report({ done: false, inTime: undefined, text: `not done: ${reason}`, reason })
     }
   }
-  const inTime = dueMs === undefined ? undefined : performance.now() <= dueMs
+  const inTime = dueAt === undefined ? undefined : Date.now() <= dueAt
   return report({ done: true, inTime, text: `done: ${said.join('; ')}` })
+}
+
+/** The stages that an earlier run finished. */
+async function progressOf({ bus, startedAt, tell }: Tools, mission: Mission, message: Message): Promise<Progress[]> {
+  if (message.time >= startedAt) return []
+  const done: Progress[] = []
+  for await (const { data } of bus.replay<Progress>(`progress.${mission.key}`, { from: { time: message.time } })) {
+    if (data.stage === done.length) done.push(data)
+  }
+  if (done.length > 0) tell({ type: 'note', text: `harold goes on with "${mission.text}" after stage ${done.length}` })
+  return done
 }
 
 /** One stage: an order to a pool, or a question to everybody. */
@@ -85,11 +125,21 @@ function missed(stage: Stage, index: number, of: number): Pick<Report, 'done' | 
   return { done: false, inTime: false, text: `not done: ${reason}`, reason }
 }
 
-/** The report of a task whose request to harold failed: refused by the bus, or ended with it. */
-export function reportFailure(error: unknown): Report {
+/** The report of a task that harold did not get, or that was left for the next run. */
+export function reportFailure(key: string, mission: string, error: unknown): Report {
   const refused = isBusError(error) && (error.family === 'resource' || error.code === 'NOT_RUNNING')
   const reason = refused ? `${reasonOf(error)}: ${error.next}` : reasonOf(error)
-  return { by: 'you', done: false, refused, returned: 0, inTime: undefined, text: `not done: ${reason}`, reason }
+  return {
+    by: 'you',
+    key,
+    mission,
+    done: false,
+    refused,
+    returned: 0,
+    inTime: undefined,
+    text: `not done: ${reason}`,
+    reason,
+  }
 }
 
 /** The reason in the words of whoever failed: the cause of a HANDLER_FAILED, else the error itself with its code. */

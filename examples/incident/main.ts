@@ -1,12 +1,14 @@
 // The incident: a production fault, a swarm of agents, one bus. `npm start -- --help` tells how to use it.
 
+import { BusError } from 'swarmbus'
+import type { Report } from './harold.ts'
 import { BadInput, parseTask, type Task } from './intake.ts'
 import type { Event } from './observer.ts'
 import { HELP, type Options, readOptions } from './options.ts'
 import { eventLine, headLine, lookOf } from './screen.ts'
 import { type Given, listed, type Prompt, piped, prompt } from './source.ts'
 import { summaryLines, Tally } from './summary.ts'
-import { startSwarm } from './swarm.ts'
+import { type Swarm, startSwarm } from './swarm.ts'
 
 /** Tasks in hand at once; reading waits for room, so that a long input does not have to fit into memory. */
 const MOST_OPEN = 5_000
@@ -30,7 +32,7 @@ async function main(args: readonly string[]): Promise<number> {
   return run(options)
 }
 
-async function run({ json, pace, tasks }: Options): Promise<number> {
+async function run({ json, pace, tasks, url }: Options): Promise<number> {
   const { stdin, stdout, stderr } = process
   // A reader that has gone (`… | head`) is no reason to complain.
   stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
@@ -73,9 +75,20 @@ async function run({ json, pace, tasks }: Options): Promise<number> {
   const hint = setTimeout(() => stderr.write('waiting for tasks on standard input, one a line …\n'), HINT_MS)
   if (interactive || tasks.length > 0) clearTimeout(hint)
 
-  if (!json) print(`${headLine(look)}\n`)
-  const swarm = startSwarm(pace, interactive ? 10_000 : 1_000, tell)
   const tally = new Tally()
+  let swarm: Swarm
+  try {
+    const onResumed = (report: Report): void => tally.resume(report)
+    swarm = await startSwarm({ url, pace, beatMs: interactive ? 10_000 : 1_000, tell, onResumed })
+  } catch (error) {
+    if (!(error instanceof BusError)) throw error
+    clearTimeout(hint)
+    terminal?.close()
+    stdin.destroy()
+    stderr.write(`${error.message}\n${error.next}; --file names another one, --memory needs none\n`)
+    return 1
+  }
+  if (!json) print(`${headLine(look)}\n`)
   const open = new Set<Promise<void>>()
   let oneSettled = Promise.withResolvers<void>()
 
@@ -107,6 +120,7 @@ async function run({ json, pace, tasks }: Options): Promise<number> {
       while (open.size >= MOST_OPEN) await oneSettled.promise
     }
     await Promise.all(open)
+    await swarm.caughtUp()
   }
 
   try {
@@ -122,9 +136,9 @@ async function run({ json, pace, tasks }: Options): Promise<number> {
   if (interactive && code >= 128) stdout.write('\n')
   if (code >= 128 && !json)
     stdout.write(`stopping: what is in hand may take ${DRAIN_MS / 1_000} s more; again to stop at once\n`)
-  await swarm.close(DRAIN_MS)
+  const left = await swarm.close(code >= 128 ? DRAIN_MS : 1_000)
   await Promise.all(open)
-  const summary = tally.summary(swarm, code >= 128)
+  const summary = tally.summary(swarm, code >= 128, left)
   stdout.write(json ? `${JSON.stringify(summary)}\n` : `\n${summaryLines(summary, look).join('\n')}\n`)
   process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate)
   // An unread rest of the input must not keep the process alive.

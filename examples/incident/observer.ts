@@ -116,7 +116,7 @@ export function createObserver(tell: (event: Event) => void): Observer {
       message,
       message.from ?? 'you',
       to,
-      performance.now() - (publishedMs.get(message.id) ?? performance.now()),
+      Math.max(0, performance.now() - (publishedMs.get(message.id) ?? performance.now())),
     )
   }
 

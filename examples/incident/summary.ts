@@ -24,6 +24,10 @@ export interface Summary {
     readonly returned: number
     readonly failed: number
     readonly refused: number
+    /** Of an earlier run; those that failed are among the failed as well. */
+    readonly resumed: number
+    /** For the next run. */
+    readonly left: number
   }
   readonly deadlines: { readonly met: number; readonly missed: number }
   readonly handled: Readonly<Record<string, Readonly<Record<Priority, number>>>>
@@ -44,6 +48,15 @@ export class Tally {
   #returned = 0
   #met = 0
   #missed = 0
+  #resumed = 0
+
+  /** Counts the report on a task of an earlier run. */
+  resume(report: Report): void {
+    this.#resumed++
+    if (report.returned > 0) this.#returned++
+    if (!report.done)
+      this.failed.push({ where: 'an earlier run', text: report.mission, reason: report.reason ?? 'no reason given' })
+  }
 
   refuse(where: string, reason: string): void {
     this.#read++
@@ -55,7 +68,9 @@ export class Tally {
     this.#read++
   }
 
-  settle(where: string, { text }: Task, { done, refused, returned, inTime, reason = 'no reason given' }: Report): void {
+  settle(where: string, { text }: Task, report: Report): void {
+    const { done, left, refused, returned, inTime, reason = 'no reason given' } = report
+    if (left === true) return
     if (done) this.#done++
     else if (refused === true) this.refused.push({ where, text, reason })
     else this.failed.push({ where, text, reason })
@@ -65,7 +80,7 @@ export class Tally {
   }
 
   /** To be called when the bus is closed, so that nothing is pending any more. */
-  summary({ bus, observer }: Swarm, interrupted: boolean): Summary {
+  summary({ bus, observer }: Swarm, interrupted: boolean, left: number): Summary {
     const { ledger, latency } = bus.stats()
     const { counted } = observer
     const same = (['handled', 'failed', 'expired', 'dropped'] as const).every(
@@ -81,6 +96,8 @@ export class Tally {
         returned: this.#returned,
         failed: this.failed.length,
         refused: this.refused.length,
+        resumed: this.#resumed,
+        left,
       },
       deadlines: { met: this.#met, missed: this.#missed },
       handled: Object.fromEntries(
@@ -106,6 +123,8 @@ export function summaryLines(summary: Summary, look: Look): readonly string[] {
     paint(look, 'bold', `Summary${interrupted ? ' of an interrupted run' : ''}, ${duration(elapsedMs)}`),
     row('tasks', `${tasks.read} read: ${tasks.done} done, ${tasks.failed} failed, ${tasks.refused} refused${returned}`),
   ]
+  if (tasks.resumed > 0) lines.push(row('', `and ${tasks.resumed} of an earlier run, taken up where it was`))
+  if (tasks.left > 0) lines.push(row('left', `${tasks.left} for the next run, which goes on where this one was`))
   if (deadlines.met + deadlines.missed > 0)
     lines.push(row('deadlines', `${deadlines.met} met, ${deadlines.missed} missed`))
   lines.push(row('handled', `${' '.repeat(10)}${PRIORITIES.map((level) => level.padStart(11)).join('')}`))
