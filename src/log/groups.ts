@@ -296,8 +296,9 @@ export class GroupState {
     }
   }
 
-  /** Leases that ran out count as attempts and go back. */
+  /** Leases that ran out count as attempts and go back; waits that have ended, end. Afterwards {@link wakeMs} lies ahead. */
   expire(nowMs: number): void {
+    this.#parked.first(nowMs)
     let soonestMs = Number.POSITIVE_INFINITY
     const over: Slot[] = []
     for (const slot of this.#leased.values()) {

@@ -1,24 +1,85 @@
 import { expect, test } from 'vitest'
-import { messageMaker } from '../message/make.ts'
-import { memoryLog } from './memory.ts'
+import { BusError } from '../kit/errors.ts'
+import { type FakeEnv, fakeEnv } from '../testing/fake-env.ts'
+import { logConformance } from './conformance/suite.ts'
+import { logOver } from './front.ts'
+import type { MessageLog } from './log.ts'
+import { memoryLog, memoryStore } from './memory.ts'
+import type { Store } from './store.ts'
 
-const maker = messageMaker()
+// The suite brings its own checks, so that it can be shipped: what it throws is the failure.
+const register = (kind: string) => (title: string, run: () => Promise<void>) =>
+  test(`${title} (${kind})`, async () => {
+    await expect(run()).resolves.toBeUndefined()
+  })
 
-test('[C14] what was appended is handed out in order, settled once, and counted', async () => {
-  await using log = memoryLog()
-  const sent = Array.from({ length: 100 }, (_, index) => maker.make('tasks.a', index))
-  const appended = await log.append(
-    'tasks/normal',
-    sent.map((message) => ({ message })),
-  )
-  expect(appended.map(({ offset }) => Number(offset))).toEqual(sent.map((_, index) => index + 1))
-  const seen: unknown[] = []
-  for await (const delivery of log.consume('tasks/normal', 'g', { maxInFlight: 10 })) {
-    seen.push(delivery.message.data)
-    expect(await delivery.settle('acked')).toBe(true)
-    expect(await delivery.settle('acked')).toBe(false)
-    if (seen.length === 100) break
+let env: FakeEnv = fakeEnv()
+const clock = { wallMs: () => env.wallMs(), advance: (ms: number) => env.advance(ms) }
+
+logConformance(
+  {
+    clock,
+    async make(options) {
+      env = fakeEnv()
+      return memoryLog({ env, ...options })
+    },
+  },
+  register('memory'),
+)
+
+/** Logs over a store whose content outlives them: what the front does, as a store on disk would see it. */
+function lasting() {
+  const alive = new Map<MessageLog, { readonly store: Store; die(): void }>()
+  const open = async (store: Store, own: FakeEnv | undefined): Promise<MessageLog> => {
+    let dead = false
+    const log = await logOver(
+      {
+        ...store,
+        level: 'process',
+        // A process that has died keeps nothing, and answers nothing.
+        commit: (ops) => (dead ? new Promise(() => undefined) : store.commit(ops)),
+        check({ data }) {
+          if (typeof (data as { call?: unknown } | undefined)?.call !== 'function') return
+          throw new BusError('INVALID_PAYLOAD', 'a function')
+        },
+      },
+      own === undefined ? {} : { env: own },
+    )
+    alive.set(log, {
+      store,
+      die() {
+        dead = true
+      },
+    })
+    return log
   }
-  expect(seen).toEqual(sent.map(({ data }) => data))
-  expect(await log.groups()).toMatchObject([{ published: 100, acked: 100, pending: 0, leased: 0, stale: 100 }])
-})
+  const again = (log: MessageLog, own: FakeEnv | undefined): Promise<MessageLog> => {
+    const { store, die } = alive.get(log)!
+    die()
+    return open(store, own)
+  }
+  return { open, again }
+}
+
+for (const [kind, fake] of [
+  ['a store that lasts', true],
+  ['a store that lasts, in real time', false],
+] as const) {
+  const { open, again } = lasting()
+  const own = (): FakeEnv | undefined => (fake ? env : undefined)
+  logConformance(
+    {
+      ...(fake && { clock }),
+      async make(options) {
+        env = fakeEnv()
+        return open(memoryStore({ ...(fake && { env }), ...options }), own())
+      },
+      async reopen(log) {
+        await log[Symbol.asyncDispose]()
+        return again(log, own())
+      },
+      crash: (log) => again(log, own()),
+    },
+    register(kind),
+  )
+}

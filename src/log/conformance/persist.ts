@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict'
+import type { Entry, MessageLog } from '../log.ts'
+import { all, consumer, dataOf, figures, item, items, type LogHarness, offsetsOf, type Suite } from './harness.ts'
+
+/** What a persistent log promises across its end and its crash. */
+export function persistCases({ on, clock, harness }: Suite): void {
+  const { reopen, crash } = harness as Required<Pick<LogHarness, 'reopen' | 'crash'>>
+  for (const [how, again] of [
+    ['the end', reopen],
+    ['a crash', crash],
+  ] as const) {
+    on(`after ${how} of the process all that was answered is there`, async (log) => {
+      await log.append('c/a', [item('x', { note: 'n' }, { session: 's' }), ...items(20)])
+      await log.append('d/b', items(2))
+      const before = [await all(log.read('c/a')), await log.streams()]
+      await using after = await again(log)
+      assert.deepEqual([await all(after.read('c/a')), await after.streams()], before)
+      const [appended] = await after.append('c/a', items(1, 21))
+      assert.deepEqual(dataOf(await all(after.read('c/a'))), ['x', ...dataOf(items(21))])
+      assert.equal((await offsetsOf(after, 'c/a')).at(-1), appended?.offset)
+    })
+
+    on(`[CN1] of 500 messages of which 10 were handled, the other 490 come after ${how}`, async (log) => {
+      await log.append('c/a', items(500))
+      const one = consumer(clock, log, 'c/a', 'g', { maxInFlight: 50 })
+      for (const delivery of await one.take(10)) await delivery.settle('acked')
+      await one.take(40)
+      await using after = await again(log)
+      await using two = consumer(clock, after, 'c/a')
+      assert.deepEqual(dataOf(await two.take(490)), dataOf(items(490, 11)))
+      await two.none()
+      assert.deepEqual(
+        await figures(after, 'c/a').then(({ acked, leased, published }) => [acked, leased, published]),
+        [10, 490, 500],
+      )
+    })
+
+    on(`[I5] a repeat is known after ${how}`, async (log) => {
+      const sent = item(1)
+      const [first] = await log.append('c/a', [sent, item(2, { key: 'k' })])
+      await using after = await again(log)
+      assert.deepEqual(await after.append('c/b', [sent]), [{ ...first, duplicate: true }])
+      assert.equal((await after.append('c/b', [item(3, { key: 'k' })]))[0]?.duplicate, true)
+      assert.deepEqual(await after.find('c', sent.message.id), { stream: 'c/a', offset: first?.offset })
+    })
+
+    on(`settlements in any order, attempts, notes and counts are there after ${how}`, async (log) => {
+      await log.append('c/a', items(12))
+      const one = consumer(clock, log, 'c/a')
+      const taken = await one.take(12)
+      await Promise.all([
+        ...[0, 1, 4, 7, 9].map((index) => taken[index]?.settle('acked')),
+        taken[2]?.settle('dead', { stream: 'c/dead', note: 'why' }),
+        taken[3]?.settle('skipped'),
+        taken[5]?.nack({ note: 'tried', delayMs: 1 }),
+        log.join('c/a', 'other', 'now'),
+        log.join('c/a', 'gone').then(() => log.leave('c/a', 'gone')),
+      ])
+      const before = await figures(log, 'c/a')
+      await using after = await again(log)
+      const { acked, dead, skipped, published } = await figures(after, 'c/a')
+      assert.deepEqual([acked, dead, skipped, published], [before.acked, before.dead, before.skipped, before.published])
+      assert.deepEqual(dataOf(await all(after.read('c/a', { openFor: 'g' }))), [6, 7, 9, 11, 12])
+      assert.deepEqual(
+        ((await all(after.read('c/dead'))) as Entry[]).map(({ note, message }) => [note, message.data]),
+        [['why', 3]],
+      )
+      assert.deepEqual(
+        (await after.groups()).map(({ group, pending, delayed }) => [group, pending + delayed]),
+        [
+          ['g', 5],
+          ['other', 0],
+        ],
+      )
+      await clock.advance(5)
+      await using two = consumer(clock, after, 'c/a')
+      const rest = await two.take(5)
+      assert.deepEqual(
+        rest.map(({ message, attempt, note }) => [message.data, attempt, note]),
+        [
+          [6, 2, 'tried'],
+          [7, 1, undefined],
+          [9, 1, undefined],
+          [11, 1, undefined],
+          [12, 1, undefined],
+        ],
+      )
+    })
+
+    on(`delays go on after ${how}`, async (log) => {
+      await log.append('c/a', [item('delayed', { delayMs: 700 }), item('nacked'), item('free')])
+      const one = consumer(clock, log, 'c/a')
+      await (await one.next()).nack({ delayMs: 500 })
+      await using after = await again(log)
+      await using two = consumer(clock, after, 'c/a')
+      assert.equal((await two.next()).message.data, 'free')
+      await two.none(50)
+      await clock.advance(1_000)
+      const late = (await two.take(2)).map(({ message, attempt }) => [message.data, attempt])
+      assert.deepEqual(late.toSorted(), [
+        ['delayed', 1],
+        ['nacked', 2],
+      ])
+    })
+
+    on(
+      `[I6] what a consumer kept for a retry comes first after ${how}, at once, with the rest of its wait`,
+      async (log) => {
+        await log.append('c/a', items(4))
+        const one = consumer(clock, log, 'c/a')
+        const [first, second] = await one.take(3)
+        assert.equal(await second?.nack({ hold: true, delayMs: 50_000, note: 'fault' }), true)
+        assert.equal(await first?.settle('acked'), true)
+        await using after = await again(log)
+        await using two = consumer(clock, after, 'c/a')
+        const [held, ...rest] = await two.take(3)
+        assert.deepEqual([held?.message.data, held?.attempt, held?.note], [2, 2, 'fault'])
+        assert.ok(held && held.dueInMs > 20_000 && held.dueInMs <= 50_000, `dueInMs is ${held?.dueInMs}`)
+        assert.deepEqual(
+          rest.map(({ message, dueInMs }) => [message.data, dueInMs]),
+          [
+            [3, 0],
+            [4, 0],
+          ],
+        )
+      },
+    )
+
+    on(`what retention removed stays removed after ${how}, and is said as a gap`, async (log) => {
+      await log.append('c/a', items(10))
+      const offsets = await offsetsOf(log, 'c/a')
+      assert.equal(await log.trim('c/a', { maxCount: 4 }), 6)
+      const before = await log.streams()
+      await using after = await again(log)
+      assert.deepEqual(await after.streams(), before)
+      const [gap, ...rest] = await all(after.read('c/a'))
+      assert.deepEqual(gap, { type: 'gap', stream: 'c/a', from: offsets[0], to: offsets[5], reason: 'trimmed' })
+      assert.deepEqual(dataOf(rest as Entry[]), [7, 8, 9, 10])
+    })
+  }
+
+  const die = async (log: MessageLog): Promise<MessageLog> => crash(log)
+
+  on('[I17] each crash inside a handler is an attempt, however often it happens', async (log) => {
+    await log.append('c/a', items(3))
+    const first = consumer(clock, log, 'c/a')
+    const poison = await first.next()
+    void poison.begin()
+    // That the handler runs is known to the store with whatever is kept next.
+    await log.append('c/b', items(1))
+    let present = await die(log)
+    for (let attempt = 2; attempt <= 5; attempt++) {
+      const again = consumer(clock, present, 'c/a')
+      const delivery = await again.next()
+      assert.deepEqual([delivery.message.data, delivery.attempt, delivery.suspect], [1, attempt, true])
+      const kept = delivery.begin()
+      assert.ok(kept instanceof Promise)
+      await kept
+      present = await die(present)
+    }
+    await using last = present
+    await using two = consumer(clock, last, 'c/a')
+    assert.deepEqual(
+      (await two.take(3)).map(({ message, attempt }) => [message.data, attempt]),
+      [
+        [1, 6],
+        [2, 1],
+        [3, 1],
+      ],
+    )
+  })
+
+  on(
+    'after a crash the first hand-outs are suspect, as many as a consumer may hold, and no later ones',
+    async (log) => {
+      await log.append('c/a', items(10))
+      await log.join('c/a', 'g')
+      await using after = await die(log)
+      await using two = consumer(clock, after, 'c/a', 'g', { maxInFlight: 3 })
+      const taken = await two.take(3)
+      for (const delivery of taken) {
+        assert.ok(delivery.suspect)
+        await delivery.begin()
+        assert.equal(await delivery.settle('acked'), true)
+      }
+      const later = await two.next()
+      assert.deepEqual([later.suspect, later.begin()], [false, undefined])
+    },
+  )
+
+  on('after a clean end nobody is suspect, and what was given back counts no attempt', async (log) => {
+    await log.append('c/a', items(2))
+    const one = consumer(clock, log, 'c/a')
+    for (const delivery of await one.take(2)) void delivery.begin()
+    await using after = await reopen(log)
+    await using two = consumer(clock, after, 'c/a')
+    assert.deepEqual(
+      (await two.take(2)).map(({ attempt, suspect }) => [attempt, suspect]),
+      [
+        [1, false],
+        [1, false],
+      ],
+    )
+  })
+
+  on('[I10] a crash at any moment leaves each message settled with its dead letter, or neither', async (log) => {
+    let present = log
+    let round = 0
+    await present.append('c/a', items(60))
+    for (; round < 6; round++) {
+      const one = consumer(clock, present, 'c/a', 'g', { maxInFlight: 20 })
+      for (const delivery of await one.take(8))
+        void delivery.settle('dead', { stream: 'c/dead' }).catch(() => undefined)
+      // Some of the commits have happened, some have not.
+      for (let turn = 0; turn < round * 2; turn++) await Promise.resolve()
+      present = await die(present)
+      const letters = dataOf(await all(present.read('c/dead')))
+      const { dead } = await figures(present, 'c/a')
+      assert.equal(letters.length, dead)
+      assert.equal(new Set(letters).size, dead)
+      const open = dataOf(await all(present.read('c/a', { openFor: 'g' })))
+      assert.deepEqual(
+        [...letters, ...open].toSorted((a, b) => Number(a) - Number(b)),
+        dataOf(items(60)),
+      )
+    }
+    await present[Symbol.asyncDispose]()
+  })
+
+  on('[I9] a backlog of a hundred megabytes does not lie in memory', async (log) => {
+    const text = 'x'.repeat(100_000)
+    for (let start = 0; start < 1_000; start += 20) {
+      await log.append(
+        'c/a',
+        Array.from({ length: 20 }, (_, index) => item({ number: start + index, text: text + start + index })),
+      )
+    }
+    const heap = (): number => {
+      ;(globalThis as { gc?: () => void }).gc?.()
+      return process.memoryUsage().heapUsed + process.memoryUsage().external
+    }
+    await using after = await reopen(log)
+    const before = heap()
+    await using one = consumer(clock, after, 'c/a', 'g', { maxInFlight: 20 })
+    let most = 0
+    for (let next = 0; next < 1_000; next++) {
+      const delivery = await one.next()
+      assert.equal((delivery.message.data as { number: number }).number, next)
+      await delivery.settle('acked')
+      if (next % 100 === 50) most = Math.max(most, heap() - before)
+    }
+    assert.ok(most < 48_000_000, `${most} bytes more than before`)
+  })
+}

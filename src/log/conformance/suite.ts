@@ -1,0 +1,54 @@
+import type { MessageLog } from '../log.ts'
+import { appendCases } from './append.ts'
+import { consumeCases } from './consume.ts'
+import { groupCases } from './groups.ts'
+import { type LogHarness, type RegisterTest, realClock, type Suite } from './harness.ts'
+import { leaseCases } from './leases.ts'
+import { persistCases } from './persist.ts'
+import { randomCases } from './random.ts'
+import { readCases } from './read.ts'
+import { settleCases } from './settle.ts'
+
+export type { ConformanceOptions, LogHarness, RegisterTest, SuiteClock } from './harness.ts'
+
+/**
+ * Registers the tests that every log must pass. A log that can be opened again (`reopen` and `crash` of the harness) is held to what
+ * persistent logs promise; what a log says that it does not support must be refused with UNSUPPORTED.
+ */
+export function logConformance(harness: LogHarness, test: RegisterTest): void {
+  /** Logs that were closed, or abandoned: they are not the suite's any more. */
+  const over = new WeakSet<MessageLog>()
+  const { reopen, crash } = harness
+  const ending =
+    (run: (log: MessageLog) => Promise<MessageLog>) =>
+    (log: MessageLog): Promise<MessageLog> => {
+      over.add(log)
+      return run.call(harness, log)
+    }
+  const suite: Suite = {
+    harness: {
+      make: (options) => harness.make(options),
+      ...(reopen !== undefined && { reopen: ending(reopen) }),
+      ...(crash !== undefined && { crash: ending(crash) }),
+    },
+    clock: harness.clock ?? realClock,
+    on(title, run, options) {
+      test(title, async () => {
+        const log = await harness.make(options)
+        try {
+          await run(log)
+        } finally {
+          if (!over.has(log)) await log[Symbol.asyncDispose]()
+        }
+      })
+    },
+  }
+  appendCases(suite)
+  readCases(suite)
+  consumeCases(suite)
+  leaseCases(suite)
+  settleCases(suite)
+  groupCases(suite)
+  randomCases(suite)
+  if (reopen !== undefined && crash !== undefined) persistCases(suite)
+}
