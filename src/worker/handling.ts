@@ -9,11 +9,13 @@ import type { RetryPolicy } from '../reliability/retry.ts'
 import type { Policy } from './channel.ts'
 import { modeOf, retryOf } from './mode.ts'
 import { type Story, writeStory } from './record.ts'
+import { isSuspicious, mustBeAlone, type Trial, type Trials } from './trials.ts'
 
 const NOBODY: readonly DeliveryOwner[] = Object.freeze([])
 
 /** Who is told what becomes of a handling, and decides. */
 export interface Settler {
+  readonly trials: Trials
   hold(handling: Handling, reason: FailureReason, error: unknown): boolean
   settled(
     handling: Handling,
@@ -55,6 +57,8 @@ export class Handling implements KeptNote {
   startedMs: number | undefined = undefined
   /** Armed while it waits for another try. */
   timer: Timer | undefined = undefined
+  /** Its place among those that may be what kills the process, until that is known. */
+  #trial: Trial | undefined = undefined
   cancelled = false
   /** Settled already, while the queue still has it: it must not be handled any more. */
   over = false
@@ -76,7 +80,20 @@ export class Handling implements KeptNote {
   }
 
   begin(): Promise<void> | undefined {
+    return isSuspicious(this.leased) ? this.#onTrial().then(() => this.#start()) : this.#start()
+  }
+
+  #start(): Promise<void> | undefined {
     return this.#once ? this.#spend() : this.leased.begin()
+  }
+
+  /** Waits for its turn, with all its time still before it. */
+  async #onTrial(): Promise<void> {
+    const { running } = this
+    running?.extend(Number.MAX_SAFE_INTEGER)
+    this.#trial = this.#settler.trials.enter(mustBeAlone(this.leased, this.retry.attempts))
+    await this.#trial.turn
+    running?.extend()
   }
 
   /** Uses the attempt up before the handler starts: whoever gets the message after a crash must not handle it again. */
@@ -101,11 +118,13 @@ export class Handling implements KeptNote {
 
   hold(_delivery: Delivery, reason: FailureReason, error: unknown): boolean {
     this.running = undefined
+    this.#trial?.end()
     return this.#settler.hold(this, reason, error)
   }
 
   settled(_name: string, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): boolean {
     this.running = undefined
+    this.#trial?.end()
     return this.#settler.settled(this, outcome, value, reason, error)
   }
 }

@@ -1,21 +1,19 @@
 import type { FailureReason, Outcome } from '../bus/ack.ts'
-import { announced } from '../bus/announce.ts'
 import type { KeptQueue } from '../bus/kept.ts'
 import type { DeathReason } from '../bus/kept-verbs.ts'
 import type { Timer } from '../kit/env.ts'
 import { BusError, isBusError } from '../kit/errors.ts'
 import type { Along, Delivery as Leased, Settled } from '../log/log.ts'
 import type { Envelope, Message } from '../message/message.ts'
+import { announceAck, tellsOfAcks } from './acked.ts'
 import { type Again, againAfter } from './again.ts'
 import type { Channel } from './channel.ts'
 import { Handling, type LaneState, type Settler } from './handling.ts'
 import { interestOf } from './interest.ts'
 import { LaneReader } from './lane-reader.ts'
 import { type DeadRecord, deadRecord, deathOf, readStory, type Story, withAttempt, writeStory } from './record.ts'
+import { type Trials, trialsOf } from './trials.ts'
 import type { WorkerHost } from './worker-host.ts'
-
-// Looked at for each message: found once.
-const acked = announced['message.acked']
 
 /**
  * Serves one queue with the messages of one channel, for one group: the only file that settles. The order of effects: the handler
@@ -35,6 +33,7 @@ export class GroupWorker implements Settler {
   readonly #halted = new Set<string>()
   /** `order: "strict"`: sessions of which the queue has a message, and what waits behind it. */
   readonly #strict: Map<string, Handling[]> | undefined
+  readonly trials: Trials
   readonly #reader: LaneReader
   #paused = false
   #renewal: Timer | undefined
@@ -48,6 +47,7 @@ export class GroupWorker implements Settler {
     this.group = group
     this.#what = what
     this.wants = interestOf(what)
+    this.trials = trialsOf(host.log)
     this.#strict = channel.policy.order === 'strict' ? new Map() : undefined
     this.#lanes = channel.lanes.map((stream, index) => ({ index, stream, inHand: 0, held: 0, wake: undefined }))
     this.#reader = new LaneReader(host, channel.policy, group, what, this.#stop.signal, {
@@ -283,20 +283,12 @@ export class GroupWorker implements Settler {
   #finish(handling: Handling, as: Settled): void {
     const kept = handling.leased.settle(as)
     this.#watch(kept, handling)
-    if (acked.hasSubscribers) this.#announceAck(kept, handling)
+    if (tellsOfAcks()) {
+      const { message, by = this.#what.queue.name } = handling
+      announceAck(this.#host, kept, { message, name: by, channel: this.channel.name, group: this.group })
+    }
     this.#release(handling)
     if (this.#taken === handling) this.#taken = undefined
-  }
-
-  /** Told once the acknowledgement itself is kept. */
-  #announceAck(kept: Promise<boolean>, { message, by = this.#what.queue.name }: Handling): void {
-    const told = { message, name: by, channel: this.channel.name, group: this.group }
-    kept.then(
-      (done) => {
-        if (done) this.#host.announce('message.acked', told)
-      },
-      () => undefined,
-    )
   }
 
   /** Back to the log, as if it had never been handed out. */

@@ -22,6 +22,8 @@ export interface Orders {
   readonly plant?: Plant
   /** Milliseconds that a handler takes. Default 0. */
   readonly handleMs?: number
+  /** Messages whose handler ends the process, hard. */
+  readonly poison?: readonly number[]
   /** SIGTERM drains. */
   readonly drains?: boolean
   readonly drainMs?: number
@@ -88,6 +90,7 @@ for (const group of orders.groups) {
       const n = numberOf(data)
       say({ type: 'start', n, group, attempt: context.attempt })
       at('before-effect')
+      if (orders.poison?.includes(n)) process.kill(process.pid, 'SIGKILL')
       if (orders.handleMs !== undefined) await new Promise((resolve) => setTimeout(resolve, orders.handleMs))
       else if (n % 2 === 0) await Promise.resolve()
       if (isDoomed(group, n)) throw new Error(`${group} cannot handle ${n}`)
