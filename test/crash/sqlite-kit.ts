@@ -16,8 +16,8 @@ const env = systemEnv()
 const ids = new IdMaker(env)
 
 /** An empty folder that is removed at the end of the block. */
-export function folder(): Disposable & { readonly path: string; readonly file: string } {
-  const path = mkdtempSync(join(tmpdir(), 'swarmbus-sqlite-'))
+export function folder(base: string = tmpdir()): Disposable & { readonly path: string; readonly file: string } {
+  const path = mkdtempSync(join(base, 'swarmbus-sqlite-'))
   return { path, file: join(path, 'log.db'), [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
 

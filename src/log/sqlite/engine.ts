@@ -34,7 +34,7 @@ export interface Engine {
   /** Right before the answer to a commit is sent. */
   beforeAnswer(): void
   /** After an answer was sent: what may take a moment. */
-  rest(): void
+  rest(bytes: number): void
   /** `as found`: whether the last holder had closed it stays as it was. */
   close(how?: 'as found'): void
   /** What was changed to accept losses, a sentence each. */
@@ -168,8 +168,7 @@ function start(
     const settles = question.steps.every(
       (step) => step.type === 'group' || step.type === 'leave' || step.type === 'trim',
     )
-    // Room may lie in the WAL; and to settle what is stored, there is the reserve.
-    const ways = [() => upkeep.checkpoint(), () => settles && upkeep.release() && (upkeep.checkpoint() || true)]
+    let reliefs = 0
     for (;;) {
       try {
         const answer = run()
@@ -177,8 +176,9 @@ function start(
         return answer
       } catch (error) {
         if (kindOf(error) !== 'full') throw error
+        // Once by emptying the WAL; and the last reserve is for settling what is stored.
         let found = false
-        while (!found && ways.length > 0) found = ways.shift()?.() ?? false
+        for (; !found && reliefs < 2; reliefs++) found = (reliefs === 0 || settles) && upkeep.relieve(reliefs === 1)
         if (!found) throw error
       }
     }
@@ -220,10 +220,10 @@ function start(
       }
     },
     beforeAnswer: () => core.failpoint('before-answer'),
-    rest() {
+    rest(bytes) {
       if (broken !== undefined) return
       try {
-        upkeep.afterCommit()
+        upkeep.afterCommit(bytes)
         upkeep.reserve()
       } catch (error) {
         fail(error)

@@ -70,7 +70,8 @@ export function takeLock(paths: Paths, sinceMs: number): Held {
   makeFile(paths.lock)
   const lock = new DatabaseSync(paths.lock)
   try {
-    lock.exec('BEGIN EXCLUSIVE')
+    // No file for a journal: nothing is ever written here.
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
   } catch (error) {
     lock.close()
     if (kindOf(error) === 'busy') throw lockedBy(paths, error)

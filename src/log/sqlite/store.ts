@@ -22,7 +22,7 @@ export interface SqliteOptions {
   readonly dedupLimit?: number
   /** Most bytes of one encoded message. Default 2 MiB. */
   readonly maxBytes?: number
-  /** Bytes of disk kept back, so that what is stored can be settled when the disk is full. Default 262 144. */
+  /** Bytes of disk kept back, so that what is stored can be settled when the disk is full. Default 4 MiB. */
   readonly reserveBytes?: number
   readonly env?: Env
   /**
@@ -82,7 +82,7 @@ export function sqliteStore(file: string, options: SqliteOptions = {}): Store {
     acceptLoss: options.acceptLoss ?? false,
     dedupMs: options.dedupMs ?? 600_000,
     dedupLimit: options.dedupLimit ?? 1_000_000,
-    reserveBytes: options.reserveBytes ?? 262_144,
+    reserveBytes: options.reserveBytes ?? 4_194_304,
     failAt: options.failAt,
   }
   const packer = makePacker(options.maxBytes ?? 2_097_152)

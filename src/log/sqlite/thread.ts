@@ -36,6 +36,7 @@ function run(id: number, question: Question): unknown {
 
 port.on('message', ({ id, question }: Asked) => {
   let told: Told
+  const size = question.type === 'commit' ? question.buffer.byteLength : 0
   const transfer: ArrayBuffer[] = []
   try {
     const answer = run(id, question)
@@ -47,6 +48,6 @@ port.on('message', ({ id, question }: Asked) => {
   }
   if (question.type === 'commit') engine?.beforeAnswer()
   port.postMessage(told, transfer)
-  if (question.type === 'commit') engine?.rest()
+  if (question.type === 'commit') engine?.rest(size)
   if (question.type === 'close') port.close()
 })

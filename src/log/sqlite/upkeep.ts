@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import type { Timer } from '../../kit/env.ts'
 import type { Writer } from './commit.ts'
 import type { Core } from './core.ts'
@@ -8,6 +8,10 @@ import { kindOf } from './faults.ts'
 const WAL_PAGES = 2_000
 /** After so many commits the WAL is measured. */
 const LOOK_EVERY = 16
+/** Bytes of a page of the database. */
+const PAGE = 4_096
+/** Without a reserve, or with a small one, the database may lag behind by so much: to bring it up costs two syncs. */
+const LEAST_GROWTH = 262_144
 /** Rows that one slice of a trimming removes. */
 const SLICE = 2_000
 /** The mark is brought to the disk so long after a commit, at the latest: see `mark.ts`. */
@@ -17,12 +21,15 @@ const RETRY_MS = 1_000
 
 /** What the thread does between the questions. */
 export interface Upkeep {
-  /** After each commit. Throws what the disk throws. */
-  afterCommit(): void
+  /** After each commit of so many bytes. Throws what the disk throws. */
+  afterCommit(bytes: number): void
   /** Brings the WAL into the database and makes it empty. False when there was no room. */
   checkpoint(): boolean
-  /** Gives the reserved room free. False when there was none. */
-  release(): boolean
+  /**
+   * Makes room when the disk is full: what lies in the WAL goes to the database, for which the reserve gives the room, and the WAL is
+   * made empty. False when nothing was gained; `last` gives the reserve itself.
+   */
+  relieve(last: boolean): boolean
   /** Reserves room again, when that is due. */
   reserve(): void
   /** Ends all timers. */
@@ -34,6 +41,7 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
   const { env, database, statements, mark, paths, options } = core
   const swept = new Map<number, number>()
   let commits = 0
+  let unseen = 0
   let markTimer: Timer | undefined
   let sweepTimer: Timer | undefined
   let sweeping = false
@@ -52,15 +60,42 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
     }
   }
 
-  /** Brings the WAL into the database when it has grown; an error of the disk must be seen, so it is not left to SQLite. */
+  /** Bytes by which the database file must grow to take in the WAL. */
+  function growth(): number {
+    const { page_count: pages } = statements.of('PRAGMA page_count').get() as { page_count: number }
+    return Math.max(0, pages * PAGE - statSync(paths.file).size)
+  }
+
+  /**
+   * Brings the WAL into the database when it has grown; an error of the disk must be seen, so it is not left to SQLite. It never holds
+   * more new pages than the reserve has room for: so it can be emptied even on a full disk.
+   */
   function lookAtWal(): void {
     const { log } = statements.of('PRAGMA wal_checkpoint(NOOP)').get() as { log: number }
-    if (log < WAL_PAGES) return
+    if (log < WAL_PAGES && growth() * 2 < Math.max(options.reserveBytes, LEAST_GROWTH)) return
     try {
       database.exec('PRAGMA wal_checkpoint(PASSIVE)')
     } catch (error) {
       if (kindOf(error) !== 'full') throw error
     }
+  }
+
+  function checkpoint(): boolean {
+    try {
+      database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      return true
+    } catch (error) {
+      if (kindOf(error) !== 'full') throw error
+      return false
+    }
+  }
+
+  function release(): boolean {
+    if (!reserved) return false
+    reserved = false
+    reserveAt = env.monotonicMs() + RETRY_MS
+    rmSync(paths.reserve, { force: true })
+    return true
   }
 
   function sweep(): void {
@@ -114,7 +149,7 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
   }
 
   return {
-    afterCommit() {
+    afterCommit(bytes) {
       if (markTimer === undefined) {
         const sync = guarded(() => {
           markTimer = undefined
@@ -123,23 +158,21 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
         markTimer = env.after(MARK_SYNC_MS, sync)
       }
       soon()
-      if (++commits % LOOK_EVERY === 0) lookAtWal()
+      unseen += bytes
+      if (++commits % LOOK_EVERY !== 0 && unseen < options.reserveBytes / 4) return
+      unseen = 0
+      lookAtWal()
     },
-    checkpoint() {
-      try {
-        database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
-        return true
-      } catch (error) {
-        if (kindOf(error) !== 'full') throw error
-        return false
-      }
-    },
-    release() {
-      if (!reserved) return false
-      reserved = false
-      reserveAt = env.monotonicMs() + RETRY_MS
-      rmSync(paths.reserve, { force: true })
-      return true
+    checkpoint,
+    relieve(last) {
+      const grows = growth()
+      if (last) return release()
+      if (grows === 0) return checkpoint()
+      if (grows > options.reserveBytes || !release()) return false
+      const done = checkpoint()
+      reserveAt = 0
+      reserve()
+      return done
     },
     reserve,
     stop() {
