@@ -2,10 +2,13 @@ import type { Workload } from '../harness/types.ts'
 import { lh4 } from './lh4-burst.ts'
 import { lh5 } from './lh5-events.ts'
 import { lh7 } from './lh7-commands.ts'
+import { lh9 } from './lh9-event-log.ts'
 import { p1 } from './p1-publish.ts'
 import { p2 } from './p2-request.ts'
 import { p3 } from './p3-agents.ts'
 import { p4 } from './p4-fan-out.ts'
+import { p5 } from './p5-disk.ts'
+import { p10 } from './p10-backlog.ts'
 import { p11 } from './p11-import.ts'
 import { vh4 } from './vh4-one-way.ts'
 import { vh6 } from './vh6-echo.ts'
@@ -25,10 +28,10 @@ import { zh6 } from './zh6-chain.ts'
 
 /** In the order of the table: the bars, then the originals' own figures. */
 export const WORKLOADS: readonly Workload[] = [
-  ...[p1, p2, p3, p4, p11],
+  ...[p1, p2, p3, p4, p5, p10, p11],
   ...[zh2, zh3, zh4, zh5, zh6],
   ...[wh2, wh3, wh4, wh5, wh6, wh7],
-  ...[lh4, lh5, lh7],
+  ...[lh4, lh5, lh7, lh9],
   ...[vh4, vh6, vh7, vh8],
 ]
 
