@@ -207,12 +207,14 @@ export function persistCases({ on, clock, harness }: Suite): void {
     let present = log
     let round = 0
     await present.append('c/a', items(60))
+    await present.join('c/a', 'g')
     for (; round < 6; round++) {
       const one = consumer(clock, present, 'c/a', 'g', { maxInFlight: 20 })
       for (const delivery of await one.take(8))
         void delivery.settle('dead', { stream: 'c/dead' }).catch(() => undefined)
       // Some of the commits have happened, some have not.
       for (let turn = 0; turn < round * 2; turn++) await Promise.resolve()
+      if (round > 3) await clock.advance(round - 3)
       present = await die(present)
       const letters = dataOf(await all(present.read('c/dead')))
       const { dead } = await figures(present, 'c/a')
