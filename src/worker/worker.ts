@@ -1,23 +1,23 @@
 import type { FailureReason, Outcome } from '../bus/ack.ts'
 import type { KeptQueue } from '../bus/kept.ts'
-import type { DeathReason } from '../bus/kept-verbs.ts'
-import type { Timer } from '../kit/env.ts'
 import { BusError, isBusError } from '../kit/errors.ts'
-import type { Along, Delivery as Leased, Settled } from '../log/log.ts'
-import type { Envelope, Message } from '../message/message.ts'
+import type { Delivery as Leased, Settled } from '../log/log.ts'
+import type { Message } from '../message/message.ts'
 import { announceAck, tellsOfAcks } from './acked.ts'
 import { type Again, againAfter } from './again.ts'
 import type { Channel } from './channel.ts'
+import { Grave } from './grave.ts'
 import { Handling, type LaneState, type Settler } from './handling.ts'
 import { interestOf } from './interest.ts'
 import { LaneReader } from './lane-reader.ts'
-import { type DeadRecord, deadRecord, deathOf, readStory, type Story, withAttempt, writeStory } from './record.ts'
+import { readStory, withAttempt, writeStory } from './record.ts'
+import { Renewal } from './renewal.ts'
 import { type Trials, trialsOf } from './trials.ts'
 import type { WorkerHost } from './worker-host.ts'
 
 /**
- * Serves one queue with the messages of one channel, for one group: the only file that settles. The order of effects: the handler
- * ends, then its message is settled; a dead letter and its settlement are one step.
+ * Serves one queue with the messages of one channel, for one group; with `grave.ts` the only file that settles. The order of effects:
+ * the handler ends, then its message is settled; a dead letter and its settlement are one step.
  */
 export class GroupWorker implements Settler {
   readonly channel: Channel
@@ -33,10 +33,11 @@ export class GroupWorker implements Settler {
   readonly #halted = new Set<string>()
   /** `order: "strict"`: sessions of which the queue has a message, and what waits behind it. */
   readonly #strict: Map<string, Handling[]> | undefined
-  readonly trials: Trials
   readonly #reader: LaneReader
+  readonly trials: Trials
+  readonly #grave: Grave
+  readonly #renewal: Renewal
   #paused = false
-  #renewal: Timer | undefined
   /** Taken by hand: acknowledged when the next one is taken, or at an orderly end. */
   #taken: Handling | undefined
   #emptied: PromiseWithResolvers<void> | undefined
@@ -48,8 +49,14 @@ export class GroupWorker implements Settler {
     this.#what = what
     this.wants = interestOf(what)
     this.trials = trialsOf(host.log)
+    this.#grave = new Grave(host, channel, group, what.queue.name)
     this.#strict = channel.policy.order === 'strict' ? new Map() : undefined
     this.#lanes = channel.lanes.map((stream, index) => ({ index, stream, inHand: 0, held: 0, wake: undefined }))
+    this.#renewal = new Renewal(host.env, channel.policy.ackWaitMs, () => {
+      if (this.#stop.signal.aborted) return false
+      for (const handling of this.#inHand) this.#watch(handling.leased.extend(), undefined)
+      return this.#inHand.size > 0
+    })
     this.#reader = new LaneReader(host, channel.policy, group, what, this.#stop.signal, {
       take: (lane, leased) => this.#take(lane, leased),
       isPaused: () => this.#paused,
@@ -91,7 +98,7 @@ export class GroupWorker implements Settler {
     }
     this.#stop.abort()
     for (const lane of this.#lanes) lane.wake?.()
-    this.#renewal?.cancel()
+    this.#renewal.end()
   }
 
   /** Ends the message of an id, wherever it is in hand. True when it was there. */
@@ -110,6 +117,16 @@ export class GroupWorker implements Settler {
     return false
   }
 
+  /** Drops a message that waits in hand: there is no room for it. True when it was there. */
+  drop(stream: string, offset: string, error: BusError): boolean {
+    for (const handling of this.#inHand) {
+      if (handling.leased.offset !== offset || handling.lane.stream !== stream || !this.#waits(handling)) continue
+      this.#endWaiting(handling, 'dropped', 'queue-full', error)
+      return true
+    }
+    return false
+  }
+
   /** The dead letter of a halted session is gone: the session goes on. */
   release(session: string): void {
     if (this.#halted.delete(session)) this.#what.queue.release(session)
@@ -118,24 +135,16 @@ export class GroupWorker implements Settler {
   /** Settles what expired while it waited; nobody need ask for it. */
   async sweep(wallMs: number): Promise<void> {
     for (const { stream } of this.#lanes) {
-      const waiting = new Map<string, Handling>()
-      for (const one of this.#inHand) if (one.lane.stream === stream) waiting.set(one.leased.offset, one)
+      const inHand = new Map<string, Handling>()
+      for (const one of this.#inHand) if (one.lane.stream === stream) inHand.set(one.leased.offset, one)
       const expired = this.#host.log.read(stream, { openFor: this.group, expiredBy: wallMs, signal: this.#stop.signal })
       for await (const entry of expired) {
-        if (entry.type === 'gap') continue
-        const { topic } = entry.message
-        if (!this.wants(entry.message)) continue
-        const error = new BusError('MESSAGE_EXPIRED', `"${topic}" expired before "${this.group}" handled it`)
-        const handling = waiting.get(entry.offset)
-        if (handling !== undefined) {
-          if (handling.running === undefined && !handling.over) this.#endWaiting(handling, 'expired', 'expired', error)
-          continue
-        }
-        const record = this.#deadRecord(stream, entry.offset, readStory(entry.note), 'expired', error)
-        const gone = await this.#host.log.settle(stream, this.group, entry.offset, 'expired', this.#along(record))
-        if (!gone) continue
-        this.#host.fail(this.#what.queue.name, entry.message as Envelope, 'expired', 'expired', error)
-        this.#tellBuried(record, entry.message, undefined, error)
+        if (entry.type === 'gap' || !this.wants(entry.message)) continue
+        const text = `"${entry.message.topic}" expired before "${this.group}" handled it`
+        const error = new BusError('MESSAGE_EXPIRED', text)
+        const handling = inHand.get(entry.offset)
+        if (handling === undefined) await this.#grave.buryExpired(entry, error)
+        else if (this.#waits(handling)) this.#endWaiting(handling, 'expired', 'expired', error)
       }
     }
   }
@@ -185,6 +194,7 @@ export class GroupWorker implements Settler {
       const again = this.#again(handling, why, error)
       if (again !== undefined) {
         this.#nack(handling, again, error, false)
+        if (this.#paused) this.#giveBackBehind(handling)
         this.#release(handling)
         return true
       }
@@ -226,10 +236,10 @@ export class GroupWorker implements Settler {
   #endWaiting(handling: Handling, outcome: 'dropped' | 'expired', reason: FailureReason, error: BusError): void {
     handling.over = true
     handling.cancelled = true
-    const record = this.#deadRecordOf(handling, reason, error)
-    this.#watch(handling.leased.settle(outcome, this.#along(record)), handling)
+    const record = this.#grave.recordOf(handling, reason, error)
+    this.#watch(handling.leased.settle(outcome, this.#grave.along(record)), handling)
     this.#host.fail(this.#what.queue.name, handling.message, outcome, reason, error)
-    this.#tellBuried(record, handling.message, reason, error)
+    this.#grave.tell(record, handling.message, reason, error)
     const line = this.#strict?.get(handling.message.session ?? '')
     const at = line?.indexOf(handling) ?? -1
     if (at >= 0) {
@@ -245,33 +255,14 @@ export class GroupWorker implements Settler {
   #bury(handling: Handling, outcome: Exclude<Outcome, 'handled'>, reason: FailureReason, error: unknown): void {
     const { message, leased } = handling
     const { session } = message
-    const record = this.#deadRecordOf(handling, reason, error)
+    const record = this.#grave.recordOf(handling, reason, error)
     const as: Settled = outcome === 'failed' ? 'dead' : outcome
-    this.#watch(leased.settle(as, this.#along(record)), handling)
+    this.#watch(leased.settle(as, this.#grave.along(record)), handling)
     if (outcome === 'failed' && session !== undefined && this.channel.policy.afterDeadLetter === 'halt') {
       this.#halt(session)
     }
     this.#release(handling)
-    this.#tellBuried(record, message, reason, error)
-  }
-
-  #tellBuried(record: DeadRecord, message: Message, reason: FailureReason | undefined, error: unknown): void {
-    const outcome = record.reason === 'expired' ? 'expired' : record.reason === 'cancelled' ? 'dropped' : 'failed'
-    this.#host.settled(message as Envelope, this.#what.queue.name, outcome, undefined, reason ?? 'expired', error)
-    this.#host.buried(this.channel, record, message)
-  }
-
-  #deadRecordOf(handling: Handling, reason: FailureReason, error: unknown): DeadRecord {
-    return this.#deadRecord(handling.lane.stream, handling.leased.offset, handling.story, deathOf(reason), error)
-  }
-
-  #deadRecord(stream: string, offset: string, story: Story, reason: DeathReason, error: unknown): DeadRecord {
-    const diedAt = this.#host.env.wallMs()
-    return deadRecord({ group: this.group, stream, offset, reason, diedAt }, story, error)
-  }
-
-  #along(record: DeadRecord): Along | undefined {
-    return this.channel.policy.deadLetters ? { stream: this.channel.dead, note: writeStory(record) } : undefined
+    this.#grave.tell(record, message, reason, error)
   }
 
   #halt(session: string): void {
@@ -298,6 +289,20 @@ export class GroupWorker implements Settler {
     handling.timer = undefined
     this.#watch(handling.leased.nack({ count: false, note: writeStory(handling.story) }), handling)
     this.#release(handling)
+  }
+
+  /** It will be tried again after the next start: what is behind it in its session waits as well, or it would be overtaken. */
+  #giveBackBehind({ message: { session } }: Handling): void {
+    for (const one of this.#inHand) {
+      if (session === undefined || one.message.session !== session || !this.#waits(one)) continue
+      one.over = true
+      one.cancelled = true
+      this.#watch(one.leased.nack({ count: false, note: writeStory(one.story) }), one)
+    }
+  }
+
+  #waits(handling: Handling): boolean {
+    return handling.running === undefined && !handling.over && handling !== this.#taken
   }
 
   /** The message is in hand no more; its session goes on. */
@@ -340,19 +345,20 @@ export class GroupWorker implements Settler {
     )
     this.#inHand.add(handling)
     lane.inHand++
-    this.#renewal ??= this.#armRenewal()
+    this.#renewal.begin()
+    const { session } = leased.message
     const { attempts } = handling.retry
     if (leased.attempt > attempts) {
       const error = new BusError('HANDLER_FAILED', `its handler did not survive: ${attempts} attempts are used up`)
       handling.over = true
-      const record = this.#deadRecord(lane.stream, leased.offset, story, 'agent-unresponsive', error)
-      this.#watch(leased.settle('dead', this.#along(record)), handling)
+      const record = this.#grave.record(lane.stream, leased.offset, story, 'agent-unresponsive', error)
+      this.#watch(leased.settle('dead', this.#grave.along(record)), handling)
       this.#host.fail(this.#what.queue.name, handling.message, 'failed', 'handler-error', error)
-      this.#tellBuried(record, handling.message, 'handler-error', error)
+      this.#grave.tell(record, handling.message, 'handler-error', error)
+      if (session !== undefined && this.channel.policy.afterDeadLetter === 'halt') this.#halt(session)
       this.#drop(handling)
       return
     }
-    const { session } = leased.message
     const line = session === undefined ? undefined : this.#strict?.get(session)
     if (line !== undefined) {
       line.push(handling)
@@ -375,16 +381,6 @@ export class GroupWorker implements Settler {
     } else if (session !== undefined && handling.story.only === this.group && this.#halted.delete(session)) {
       queue.again(message)
     } else queue.admit(message)
-  }
-
-  #armRenewal(): Timer {
-    const { ackWaitMs } = this.channel.policy
-    return this.#host.env.after(ackWaitMs / 3, () => {
-      this.#renewal = undefined
-      if (this.#inHand.size === 0 || this.#stop.signal.aborted) return
-      for (const handling of this.#inHand) this.#watch(handling.leased.extend(), undefined)
-      this.#renewal = this.#armRenewal()
-    })
   }
 
   /** A settlement that the log refuses leaves the message as it was: it will be handed out again. */

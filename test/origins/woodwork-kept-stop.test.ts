@@ -1,0 +1,124 @@
+import { describe, expect, test } from 'vitest'
+import { type Failure, openBus } from '../../src/index.ts'
+import { AT_ONCE, BACKENDS, child, file, keptRig, ledgerOf, settled, until } from './support/kept.ts'
+import { faultOf, gate, range } from './support/woodwork.ts'
+
+describe.each(BACKENDS)('on $name', ({ make }) => {
+  test('[W19] [WN7] of 100 queued and 5 retrying messages a stop reports all that it keeps, and the next start does them', async () => {
+    await using store = make()
+    const dropped: Failure[] = []
+    const done = new Set<unknown>()
+    const retry = { attempts: 3, firstDelayMs: 60_000, jitter: 'none' } as const
+    {
+      await using r = await keptRig(store, {
+        defaults: { retry },
+        drainMs: 50,
+        onFailure: (failure) => void dropped.push(failure),
+      })
+      const { bus, env } = r
+      const busy = gate()
+      let failed = 0
+      bus.subscribe(
+        'work',
+        ({ data }) => {
+          if ((data as number) >= 100) {
+            failed++
+            throw new Error('not yet')
+          }
+          done.add(data)
+          return busy.opened
+        },
+        { group: 'g', concurrency: 1 },
+      )
+      for (const n of range(5)) await bus.publish('work', 100 + n, { priority: 'critical', session: `s${n % 3}` })
+      await until(async () => (await settled(env), failed >= 3))
+      for (const n of range(100)) await bus.publish('work', n)
+      await until(async () => (await settled(env), done.size > 0))
+      const stopping = bus.stop()
+      await settled(env)
+      expect((await faultOf(bus.publish('work', 1_000))).code).toBe('NOT_RUNNING')
+      await r.advance(60)
+      const report = await stopping
+      expect(report).toMatchObject({ handled: 0, abandoned: 1, kept: 105 })
+      expect(dropped).toEqual([])
+      expect(await ledgerOf(bus)).toMatchObject({ published: 105, acked: 0, balance: 0 })
+      expect(await bus.close()).toEqual({ handled: 0, left: 0, abandoned: 0 })
+      busy.open()
+    }
+    await using bus = await store.open({ defaults: { retry: AT_ONCE } })
+    const after: unknown[] = []
+    bus.subscribe('work', ({ data }) => void after.push(data), { group: 'g' })
+    await until(async () => (await ledgerOf(bus)).acked === 105)
+    expect(new Set(after)).toEqual(new Set(range(105)))
+  })
+
+  test('[W19] [W13] [WN4] a message that fails while the bus stops is not overtaken by those behind it', async () => {
+    await using store = make()
+    const options = { defaults: { retry: { attempts: 3, firstDelayMs: 1, jitter: 'none' } } } as const
+    const seen: unknown[] = []
+    {
+      await using bus = await store.open(options)
+      const first = gate()
+      const started = gate()
+      bus.subscribe(
+        'work',
+        async ({ data }, { attempt }) => {
+          seen.push(`${data} ${attempt}`)
+          started.open()
+          await first.opened
+          if (data === 0) throw new Error('the first one fails')
+        },
+        { group: 'g' },
+      )
+      for (const n of range(4)) await bus.publish('work', n, { session: 's' })
+      await started.opened
+      const stopping = bus.stop()
+      first.open()
+      expect(await stopping).toMatchObject({ handled: 0, left: 0, abandoned: 0, kept: 4 })
+      expect(seen).toEqual(['0 1'])
+    }
+    await using bus = await store.open(options)
+    bus.subscribe('work', ({ data }, { attempt }) => void seen.push(`${data} ${attempt}`), { group: 'g' })
+    await until(() => seen.length >= 5)
+    expect(seen).toEqual(['0 1', '0 2', '1 1', '2 1', '3 1'])
+  })
+
+  test('[W19] a stop finishes what is in hand within its deadline, and a start goes on with what was kept', async () => {
+    await using store = make()
+    await using bus = await store.open()
+    const seen: unknown[] = []
+    bus.subscribe('work', ({ data }) => void seen.push(data), { group: 'g' })
+    for (const n of range(3)) await bus.publish('work', n)
+    await until(() => seen.length === 3)
+    expect(await bus.stop()).toMatchObject({ left: 0, abandoned: 0, kept: 0 })
+    bus.start()
+    await bus.publish('work', 3, { until: 'succeeded' })
+    expect(seen).toEqual(range(4))
+  })
+})
+
+test('[WN7] [W19] a killed process loses nothing of 100 queued and 5 retrying messages', async () => {
+  const path = file()
+  const worker = child(
+    path,
+    `{ defaults: { retry: { attempts: 9, firstDelayMs: 60000, jitter: 'none' } } }`,
+    `let failed = 0
+       bus.subscribe('work', ({ data }) => {
+         if (data < 100) return new Promise(() => say('busy'))
+         if (++failed === 5) say('failed')
+         throw new Error('not yet')
+       }, { group: 'g', concurrency: 1 })
+       await Promise.all(Array.from({ length: 5 }, (_, n) => bus.publish('work', 100 + n, { priority: 'high' })))
+       await Promise.all(Array.from({ length: 100 }, (_, n) => bus.publish('work', n)))
+       say('published')`,
+  )
+  for (const line of ['failed', 'published', 'busy']) await worker.said(line)
+  await worker.kill()
+  await using bus = await openBus(`sqlite:${path}`, { defaults: { retry: AT_ONCE } })
+  expect((await bus.channels())[0]?.ledger).toMatchObject({ published: 105, acked: 0, dead: 0, dropped: 0 })
+  const seen = new Set<unknown>()
+  bus.subscribe('work', ({ data }) => void seen.add(data), { group: 'g' })
+  await until(() => seen.size === 100)
+  // Those that wait for another try wait on: they come with the level and the attempts they had.
+  expect((await bus.channels())[0]?.ledger).toMatchObject({ delayed: 5, dead: 0 })
+}, 60_000)
