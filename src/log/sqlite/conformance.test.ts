@@ -77,5 +77,8 @@ logConformance(
       return open(copy, options)
     },
   },
-  (title, run) => test(`${title} (sqlite)`, async () => void (await expect(run()).resolves.toBeUndefined())),
+  (title, run) =>
+    test(`${title} (sqlite)`, async () => {
+      await expect(run()).resolves.toBeUndefined()
+    }),
 )
