@@ -39,7 +39,7 @@ export interface LaneState {
 
 /** A message out of the log while a queue has it: from the hand-out until it is settled or given back. */
 export class Handling implements KeptNote {
-  readonly leased: Leased
+  leased: Leased
   readonly lane: LaneState
   readonly retry: RetryPolicy
   readonly message: Envelope
@@ -107,6 +107,17 @@ export class Handling implements KeptNote {
     this.over = !kept
     if (!kept) throw new BusError('NOT_RUNNING', 'its lease ran out before its handler started')
     this.spent = true
+  }
+
+  /**
+   * True for a lease of its own message: the one before ran out because the process stood still, and nobody else can have had the
+   * message meanwhile. It goes on with the new one.
+   */
+  adopts(lane: LaneState, leased: Leased): boolean {
+    if (this.lane !== lane || this.leased.offset !== leased.offset) return false
+    this.leased = leased
+    if (this.running !== undefined) leased.begin()?.catch(() => undefined)
+    return true
   }
 
   started(delivery: Delivery): void {

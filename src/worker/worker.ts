@@ -335,6 +335,7 @@ export class GroupWorker implements Settler {
       this.#watch(leased.settle('skipped'), undefined)
       return
     }
+    if (leased.attempt > 1) for (const one of this.#inHand) if (one.adopts(lane, leased)) return
     const handling = new Handling(
       this,
       lane,

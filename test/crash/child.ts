@@ -22,6 +22,8 @@ export interface Orders {
   readonly plant?: Plant
   /** Milliseconds that a handler takes. Default 0. */
   readonly handleMs?: number
+  /** Default 30 000. */
+  readonly ackWaitMs?: number
   /** Messages whose handler ends the process, hard. */
   readonly poison?: readonly number[]
   /** SIGTERM drains. */
@@ -67,7 +69,7 @@ const log = faultyLog(await sqliteLog(orders.file, orders.failAt === undefined ?
 })
 
 const bus = await openBus(log, {
-  defaults: { retry: RETRY, ackWaitMs: 30_000 },
+  defaults: { retry: RETRY, ackWaitMs: orders.ackWaitMs ?? 30_000 },
   ...(orders.drainMs === undefined ? {} : { drainMs: orders.drainMs }),
 })
 
@@ -142,11 +144,7 @@ if (orders.drains === true) {
     stopping = true
     const closing = bus.close()
     // New work is refused with an error that says why.
-    for (const attempt of [
-      () => bus.publish('work.t0', 1),
-      () => bus.request('work.t0', 1),
-      async () => bus.subscribe('work.t0', () => undefined, { group: 'late' }),
-    ]) {
+    for (const attempt of [() => bus.publish('work.t0', 1), () => bus.request('work.t0', 1)]) {
       attempt().then(
         () => say({ type: 'note', text: 'accepted' }),
         (error: unknown) => say({ type: 'note', text: `refused ${isBusError(error) ? error.code : String(error)}` }),
