@@ -18,6 +18,8 @@ export function figure(name: string, value: number, unit: string): string {
     case 'bytes':
       return `${Math.round(value)} B`
     case 'ms':
+    case 'heldMaxMs':
+    case 'heldP99Ms':
       return `${value.toFixed(1)} ms`
     default:
       return `${value < 100 ? value.toFixed(1) : Math.round(value)} µs`
