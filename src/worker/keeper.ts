@@ -12,7 +12,7 @@ import { type Channel, type ChannelOptions, Channels, DEAD_GROUP } from './chann
 import { channelInfos } from './channel-info.ts'
 import { LogDeadLetters } from './dead-letters.ts'
 import { FigureBook } from './figures.ts'
-import { haltedSessions } from './halted.ts'
+import { startWorker } from './halted.ts'
 import { groupName } from './interest.ts'
 import { LiveReader } from './live-reader.ts'
 import { ExactlyOnce } from './mode.ts'
@@ -117,6 +117,9 @@ export class LogKeeper implements Keeper {
   }
 
   bind(what: KeptQueue): KeptBinding {
+    const { from } = what
+    // Refused here, where somebody hears of it.
+    if (typeof from === 'object' && !('time' in from)) readPlace('offset' in from ? from.offset : from.after)
     const binding = what.group === undefined ? this.#bindReader(what) : this.#bindGroup(what, groupName(what))
     const tokens = what.patterns.map((pattern) => parsePattern(pattern))
     // A literal first token names its channel, which may not have been met yet.
@@ -225,7 +228,7 @@ export class LogKeeper implements Keeper {
         if (ended || workers.has(channel) || !tokens.some((pattern) => channel.overlaps(pattern))) return
         const worker = new GroupWorker(host, channel, group, what)
         workers.set(channel, worker)
-        this.#start(worker, channel)
+        void startWorker(host, worker, () => ended)
       },
       pause: () => {
         for (const worker of workers.values()) worker.pause()
@@ -266,18 +269,6 @@ export class LogKeeper implements Keeper {
     // Streams that are there are read as one, in the order of their storing; what comes later follows on each.
     reader.start()
     return binding
-  }
-
-  /** Sessions that were halted before must be found before anything is handed out. */
-  #start(worker: GroupWorker, channel: Channel): void {
-    if (channel.policy.afterDeadLetter === 'go-on') {
-      worker.start([])
-      return
-    }
-    haltedSessions(this.#log, channel.dead, worker.group).then(
-      (sessions) => worker.start(sessions),
-      (error: unknown) => this.#host.announce('log.failed', { stream: channel.dead, error }),
-    )
   }
 
   #workerHost(): WorkerHost {

@@ -9,10 +9,13 @@ import { interestOf } from './interest.ts'
 import { readPlace } from './places.ts'
 import { readStory } from './record.ts'
 import { replayOf } from './replay.ts'
+import { sleepUntil } from './sleep.ts'
 import type { WorkerHost } from './worker-host.ts'
 
 /** Most messages that a subscription has in hand while it reads what was before. */
 const WINDOW = 1_000
+/** Milliseconds before what met a fault of the log tries again. */
+const AGAIN_MS = 1_000
 
 /**
  * A subscription that reads on its own: what was kept first, in the order of its storing, then what is stored, without hole or
@@ -29,6 +32,8 @@ export class LiveReader {
   readonly #read = new Map<string, string | undefined>()
   readonly #following = new Set<string>()
   readonly #later = new Set<string>()
+  readonly #unknown: (readonly string[])[] = []
+  readonly #sinceMs: number
   #caughtUp = false
   #inHand = 0
   #paused = false
@@ -37,13 +42,14 @@ export class LiveReader {
   constructor(host: WorkerHost, what: KeptQueue, streams: (tokens: readonly string[]) => Promise<readonly string[]>) {
     this.#host = host
     this.#what = what
+    this.#sinceMs = Math.floor(host.env.wallMs())
     this.#streams = streams
     this.#wants = interestOf(what)
     this.#patterns = what.patterns.map((pattern) => parsePattern(pattern))
   }
 
   start(): void {
-    this.#run().catch((error: unknown) => this.#fault(error))
+    void this.#begin()
   }
 
   /** A stream that may hold messages for it. */
@@ -66,11 +72,36 @@ export class LiveReader {
     this.#wake?.()
   }
 
-  async #run(): Promise<void> {
+  async #begin(): Promise<void> {
+    const streams = new Set<string>()
+    try {
+      for (const pattern of this.#patterns) for (const one of await this.#streams(pattern)) streams.add(one)
+      await this.#catchUp(streams)
+    } catch (error) {
+      // What it had read it does not read again: from here on each stream goes on by itself.
+      if (!(await this.#again(undefined, error))) return
+      for (const pattern of this.#patterns) this.#unknown.push(pattern)
+    }
+    this.#caughtUp = true
+    for (const stream of new Set([...streams, ...this.#later])) this.#follow(stream)
+    await this.#findUnknown()
+  }
+
+  /** Streams that could not be asked for are looked for until the log answers. */
+  async #findUnknown(): Promise<void> {
+    for (let pattern = this.#unknown[0]; pattern !== undefined; pattern = this.#unknown[0]) {
+      try {
+        for (const stream of await this.#streams(pattern)) this.#follow(stream)
+        this.#unknown.shift()
+      } catch (error) {
+        if (!(await this.#again(undefined, error))) return
+      }
+    }
+  }
+
+  async #catchUp(streams: ReadonlySet<string>): Promise<void> {
     const { from } = this.#what
     const { signal } = this.#stop
-    const streams = new Set<string>()
-    for (const pattern of this.#patterns) for (const one of await this.#streams(pattern)) streams.add(one)
     const source = { log: this.#host.log, env: this.#host.env, streams: async () => [...streams] }
     const { name } = this.#what.queue
     const start = from === undefined || from === 'now' ? 'first' : from
@@ -84,30 +115,45 @@ export class LiveReader {
       await this.#hand(message)
       if (signal.aborted) return
     }
-    this.#caughtUp = true
-    for (const stream of new Set([...streams, ...this.#later])) this.#follow(stream)
   }
 
   #follow(stream: string): void {
     if (this.#following.has(stream) || this.#stop.signal.aborted) return
     this.#following.add(stream)
-    this.#tail(stream).catch((error: unknown) => this.#fault(error))
+    void this.#tail(stream)
   }
 
   async #tail(stream: string): Promise<void> {
-    const { signal } = this.#stop
-    const after = this.#read.get(stream)
-    const { from } = this.#what
-    const options: ReadOptions = {
-      follow: true,
-      signal,
-      ...(after !== undefined ? { after } : typeof from === 'object' && 'time' in from ? { since: from.time } : {}),
+    for (;;) {
+      try {
+        await this.#readOn(stream)
+        return
+      } catch (error) {
+        if (!(await this.#again(stream, error))) return
+      }
     }
-    for await (const entry of this.#host.log.read(stream, options)) {
-      if (entry.type === 'gap') this.#host.announce('log.gap', { gap: entry, name: this.#what.queue.name })
-      else if (readStory(entry.note).redriven === undefined) await this.#hand(entry.message)
+  }
+
+  async #readOn(stream: string): Promise<void> {
+    const { signal } = this.#stop
+    const { name } = this.#what.queue
+    for await (const entry of this.#host.log.read(stream, { ...(await this.#startOf(stream)), follow: true, signal })) {
+      if (entry.type === 'gap') this.#host.announce('log.gap', { gap: entry, name })
+      else {
+        this.#read.set(stream, entry.offset)
+        if (readStory(entry.note).redriven === undefined) await this.#hand(entry.message)
+      }
       if (signal.aborted) return
     }
+  }
+
+  /** Behind what was read; in a stream of which nothing was read, where the subscription begins. */
+  async #startOf(stream: string): Promise<ReadOptions> {
+    const after = this.#read.get(stream)
+    if (after !== undefined) return { after }
+    const start = await this.#host.startIn(stream, this.#what.from)
+    if (start === 'now') return { since: this.#sinceMs }
+    return typeof start === 'object' ? start : {}
   }
 
   async #hand(message: Message): Promise<void> {
@@ -145,9 +191,14 @@ export class LiveReader {
     if (!this.#paused) this.#wake?.()
   }
 
-  #fault(error: unknown): void {
-    if (this.#stop.signal.aborted || isBusError(error, 'BUS_CLOSED')) return
-    this.#host.announce('log.failed', { name: this.#what.queue.name, error })
+  /** Tells of a fault of the log and waits; false when there is no further try. */
+  async #again(stream: string | undefined, error: unknown): Promise<boolean> {
+    const { signal } = this.#stop
+    if (signal.aborted || isBusError(error, 'BUS_CLOSED')) return false
+    const { announce, env } = this.#host
+    announce('log.failed', { stream, name: this.#what.queue.name, error })
+    await sleepUntil(env, env.monotonicMs() + AGAIN_MS, signal)
+    return !signal.aborted
   }
 }
 

@@ -29,7 +29,7 @@ export async function keptRig(store: Store, options: OpenOptions = {}, env: Fake
     env,
     async advance(ms) {
       await settled(env)
-      const stepMs = Math.max(1, ms / 20)
+      const stepMs = Math.max(1, ms / 10)
       for (let left = ms; left > 0; left -= stepMs) {
         await env.advance(Math.min(stepMs, left))
         await settled(env)
@@ -45,7 +45,7 @@ export async function keptRig(store: Store, options: OpenOptions = {}, env: Fake
 
 /** Lets a log on disk come to rest: its thread answers within a few turns. */
 export async function settled(env: FakeEnv): Promise<void> {
-  for (let turn = 0; turn < 5; turn++) {
+  for (let turn = 0; turn < 3; turn++) {
     await env.settle()
     await new Promise<void>((resolve) => void setTimeout(resolve, 1))
   }
