@@ -224,6 +224,16 @@ export const ERRORS = {
     text: 'as many calls run, and wait, as the bulkhead allows',
     next: 'try again later, or raise its limits',
   },
+  VERSION_CONFLICT: {
+    family: 'resource',
+    text: 'a value has another version than the one that its writer expected',
+    next: 'read the value again and decide anew; `details.actual` is its version',
+  },
+  BLACKBOARD_FULL: {
+    family: 'resource',
+    text: 'a blackboard holds as many keys as it may',
+    next: 'delete keys, raise `mostKeys`, or open it with `overflow: "evict-oldest"`',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 /** A stable code of the table {@link ERRORS}. */

@@ -65,6 +65,8 @@ export const ERROR_VERDICTS: Readonly<Record<ErrorCode, VerdictRow>> = {
   QUEUE_FULL: again('the queue may have room next time'),
   RATE_LIMITED: again('there will be a permit'),
   BULKHEAD_FULL: again('a call will end'),
+  VERSION_CONFLICT: again('handled anew, the value is read anew'),
+  BLACKBOARD_FULL: again('a key may have been deleted'),
   AGENT_EXISTS: again('the holder of the name may go'),
   SUBSCRIPTION_ENDED: again('the receiver may subscribe anew'),
   STORE_FULL: again('there may be room next time'),
