@@ -4,6 +4,9 @@ import { PRIORITIES } from '../message/priority.ts'
 import { channelLedger } from '../reliability/ledger.ts'
 import { DEAD, DEAD_GROUP } from './channel.ts'
 
+/** What a channel's messages lie in. Streams of other kinds, as of a blackboard, make no channel. */
+const PARTS: ReadonlySet<string> = new Set([...PRIORITIES, DEAD])
+
 const isLane = ({ stream }: { readonly stream: string }, name: string): boolean =>
   PRIORITIES.some((priority) => stream === streamOf(name, priority))
 
@@ -11,7 +14,8 @@ const isLane = ({ stream }: { readonly stream: string }, name: string): boolean 
 export async function channelInfos(log: MessageLog): Promise<readonly ChannelInfo[]> {
   const streams = await log.streams()
   const groups = await log.groups()
-  const names = [...new Set(streams.map((one) => channelOf(one.stream)))].sort()
+  const ours = streams.filter(({ stream }) => PARTS.has(stream.slice(channelOf(stream).length + 1)))
+  const names = [...new Set(ours.map((one) => channelOf(one.stream)))].sort()
   return names.map((name) => {
     // A channel has streams of other kinds beside its lanes: dead letters, remembered keys.
     const lanes = streams.filter((one) => isLane(one, name))
