@@ -3,24 +3,13 @@ import { findings, verdictOf } from './checker.ts'
 import type { Orders } from './child.ts'
 import type { Event } from './events.ts'
 import type { Plant } from './faulty-log.ts'
-import { look, place, range, run, unacked } from './run.ts'
+import { look, place, randomFrom, range, run, unacked } from './run.ts'
 
 // Kills at random moments, as a count of what was said; what is random follows from the seed in the title of the failure.
 
 const ROUNDS = 50
 const EACH = 24
 const GROUPS = ['a', 'b', 'c']
-
-/** mulberry32, public domain (Tommy Ettinger). */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 interface Torture {
   readonly found: readonly string[]

@@ -108,3 +108,15 @@ export async function look(file: string, options: OpenOptions = {}): Promise<Fin
   const dead = await bus.deadLetters.list({ limit: 100_000 })
   return { stored, dead, channels: await bus.channels() }
 }
+
+/** Whole numbers below the given one, the same for the same seed. */
+export function randomFrom(seed: number): (below: number) => number {
+  // mulberry32, public domain (Tommy Ettinger).
+  let state = seed
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
+  }
+}
