@@ -90,6 +90,18 @@ export async function passUntil(env: FakeEnv, condition: () => boolean, stepMs: 
   if (!condition()) throw new Error(`not so within ${mostMs} ms`)
 }
 
+/** Moves the clock on from one look of retention to the next until it is so; a log on disk answers between them. */
+export async function sweptUntil(env: FakeEnv, condition: () => Promise<boolean>): Promise<void> {
+  for (let sweep = 0; sweep < 20; sweep++) {
+    await env.advance(15_000)
+    for (let turn = 0; turn < 20; turn++) {
+      if (await condition()) return
+      await new Promise<void>((resolve) => void setTimeout(resolve, 5))
+    }
+  }
+  throw new Error('retention did not come to it')
+}
+
 /** Ends a bus on a clock that stands still. */
 export async function close(bus: Bus): Promise<void> {
   await bus.close({ limitMs: 0 })
