@@ -30,8 +30,8 @@ export class Burials {
   readonly #settings: BurialSettings
   /** Deaths by agent, for the alert. */
   readonly #died = new Map<string, number>()
-  /** Dead letters by channel, once they were counted. */
-  readonly #deadCounts = new Map<string, number>()
+  /** Channels whose dead letters are being counted; true when something died since. */
+  readonly #tidying = new Map<string, boolean>()
 
   constructor(host: KeptHost, letters: LogDeadLetters, settings: BurialSettings) {
     this.#host = host
@@ -39,39 +39,35 @@ export class Burials {
     this.#settings = settings
   }
 
-  /** A dead letter of the channel is gone. */
-  left(channel: string): void {
-    const count = this.#deadCounts.get(channel)
-    if (count !== undefined) this.#deadCounts.set(channel, count - 1)
-  }
-
   /** A message of the channel has died. */
   buried(channel: Channel, record: DeadRecord, message: Message): void {
     this.#host.announce('message.died', { channel: channel.name, group: record.group, message, record })
     this.#letters.tell(channel.name, record, message)
     this.#alert(record, message)
-    if (!channel.policy.deadLetters) return
-    const count = (this.#deadCounts.get(channel.name) ?? Number.NaN) + 1
-    if (Number.isNaN(count)) void this.#countDead(channel)
-    else {
-      this.#deadCounts.set(channel.name, count)
-      if (count > channel.policy.deadLetterLimit) this.#evict(channel)
+    if (channel.policy.deadLetters) this.#tidy(channel)
+  }
+
+  /** Holds the limit; one look at a time for each channel, and one more for what died meanwhile. */
+  #tidy(channel: Channel): void {
+    const { name, dead } = channel
+    const isBusy = this.#tidying.has(name)
+    this.#tidying.set(name, isBusy)
+    if (isBusy) return
+    this.#evictBeyond(channel)
+      .catch((error: unknown) => this.#host.announce('log.failed', { stream: dead, error }))
+      .finally(() => {
+        const again = this.#tidying.get(name)
+        this.#tidying.delete(name)
+        if (again === true) this.#tidy(channel)
+      })
+  }
+
+  async #evictBeyond({ name, policy }: Channel): Promise<void> {
+    for (let over = (await this.#letters.open(name)) - policy.deadLetterLimit; over > 0; over--) {
+      const letter = await this.#letters.evict(name)
+      if (letter === undefined) return
+      this.#host.announce('dead-letter.evicted', { letter })
     }
-  }
-
-  async #countDead(channel: Channel): Promise<void> {
-    const count = await this.#letters.count({ channel: channel.name })
-    this.#deadCounts.set(channel.name, count)
-    for (let over = count - channel.policy.deadLetterLimit; over > 0; over--) this.#evict(channel)
-  }
-
-  #evict(channel: Channel): void {
-    this.#letters.evict(channel.name).then(
-      (letter) => {
-        if (letter !== undefined) this.#host.announce('dead-letter.evicted', { letter })
-      },
-      (error: unknown) => this.#host.announce('log.failed', { stream: channel.dead, error }),
-    )
   }
 
   #alert(record: DeadRecord, message: Message): void {

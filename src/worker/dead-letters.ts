@@ -157,6 +157,15 @@ export class LogDeadLetters implements DeadLetters {
     for (const watcher of this.#watchers) this.#host.guard(() => watcher(letter))
   }
 
+  /** How many a channel has, without reading them. */
+  async open(channel: string): Promise<number> {
+    const { log } = this.#host
+    const stream = streamOf(channel, DEAD)
+    const settled = (await log.groups(stream)).find(({ group }) => group === DEAD_GROUP)
+    if (settled !== undefined) return settled.pending + settled.leased + settled.delayed
+    return (await log.streams(channel)).find((one) => one.stream === stream)?.count ?? 0
+  }
+
   /** Drops the oldest dead letter of a channel: there are too many. Resolves to what went. */
   async evict(channel: string): Promise<DeadLetter | undefined> {
     for await (const found of this.#find({ channel })) {

@@ -41,15 +41,22 @@ export class Grave {
   async buryExpired(entry: Entry, error: BusError): Promise<void> {
     const { stream, offset, message } = entry
     const record = this.record(stream, offset, readStory(entry.note), 'expired', error)
-    if (!(await this.#host.log.settle(stream, this.#group, offset, 'expired', this.along(record)))) return
+    const kept = this.#host.log.settle(stream, this.#group, offset, 'expired', this.along(record))
+    if (!(await kept)) return
     this.#host.fail(this.#name, message as Envelope, 'expired', 'expired', error)
-    this.tell(record, message, 'expired', error)
+    this.tell(kept, record, message, 'expired', error)
   }
 
-  tell(record: DeadRecord, message: Message, reason: FailureReason, error: unknown): void {
+  /** Receipts are told at once, everybody else once the dead letter is kept. */
+  tell(kept: Promise<boolean>, record: DeadRecord, message: Message, reason: FailureReason, error: unknown): void {
     const outcome = reason === 'expired' ? 'expired' : isDropped(record.reason) ? 'dropped' : 'failed'
     this.#host.settled(message as Envelope, this.#name, outcome, undefined, reason, error)
-    this.#host.buried(this.#channel, record, message)
+    kept.then(
+      (done) => {
+        if (done) this.#host.buried(this.#channel, record, message)
+      },
+      () => undefined,
+    )
   }
 }
 

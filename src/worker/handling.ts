@@ -64,7 +64,9 @@ export class Handling implements KeptNote {
   over = false
 
   /** It must not be handled twice: its one attempt is used up before the handler starts. */
-  readonly #once: boolean
+  readonly isOnce: boolean
+  /** A consumer has taken it by hand, and works on it. */
+  isTaken = false
   /** The attempt was used up in the log. */
   spent = false
 
@@ -74,7 +76,7 @@ export class Handling implements KeptNote {
     this.leased = leased
     this.story = story
     this.retry = retryOf(policy, leased.message)
-    this.#once = modeOf(policy, leased.message) === 'at-most-once'
+    this.isOnce = modeOf(policy, leased.message) === 'at-most-once'
     this.attempt = leased.attempt
     this.message = Envelope.forGroup(leased.message as Envelope, account, this)
   }
@@ -84,7 +86,7 @@ export class Handling implements KeptNote {
   }
 
   #start(): Promise<void> | undefined {
-    return this.#once ? this.#spend() : this.leased.begin()
+    return this.isOnce ? this.#spend() : this.leased.begin()
   }
 
   /** Waits for its turn, with all its time still before it. */
@@ -116,7 +118,7 @@ export class Handling implements KeptNote {
   adopts(lane: LaneState, leased: Leased): boolean {
     if (this.lane !== lane || this.leased.offset !== leased.offset) return false
     this.leased = leased
-    if (this.running !== undefined) leased.begin()?.catch(() => undefined)
+    if (this.running !== undefined || this.isTaken) leased.begin()?.catch(() => undefined)
     return true
   }
 
@@ -127,8 +129,16 @@ export class Handling implements KeptNote {
     this.startedMs = delivery.startedMs
   }
 
+  /** A consumer takes it by hand: whether it survives that is noted as for a handler, but nothing waits for the note. */
+  take(): void {
+    this.isTaken = true
+    this.leased.begin()?.catch(() => undefined)
+  }
+
   hold(_delivery: Delivery, reason: FailureReason, error: unknown): boolean {
     this.running = undefined
+    // The next try may be taken by hand.
+    this.wasStarted = false
     this.#trial?.end()
     return this.#settler.hold(this, reason, error)
   }

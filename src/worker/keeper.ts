@@ -4,10 +4,12 @@ import type { Keeper, KeptBinding, KeptChannel, KeptFigures, KeptHost, KeptQueue
 import type { ChannelInfo, KeptLedger, Replay, Replayed, ReplayOptions } from '../bus/kept-verbs.ts'
 import { aText, checkOption } from '../kit/check.ts'
 import type { Timer } from '../kit/env.ts'
+import type { BusError } from '../kit/errors.ts'
 import { type ConsumeOptions, channelOf, type MessageLog } from '../log/log.ts'
 import type { Envelope, Message } from '../message/message.ts'
 import { parsePattern } from '../message/topic.ts'
 import { Burials, type DeadLetterAlert } from './burials.ts'
+import { cancelKept } from './cancel.ts'
 import { type Channel, type ChannelOptions, Channels, DEAD_GROUP } from './channel.ts'
 import { channelInfos } from './channel-info.ts'
 import { LogDeadLetters } from './dead-letters.ts'
@@ -20,6 +22,7 @@ import { readPlace } from './places.ts'
 import { PublishDesk } from './publish.ts'
 import type { DeadRecord } from './record.ts'
 import { replayOf, storedAt } from './replay.ts'
+import type { RoomHost } from './room.ts'
 import { GroupWorker } from './worker.ts'
 import type { WorkerHost } from './worker-host.ts'
 
@@ -83,7 +86,14 @@ export class LogKeeper implements Keeper {
     this.#host = host
     this.#log = log
     this.#settings = settings
-    this.#desk = new PublishDesk(host.env, log, settings.publishTimeoutMs ?? 10_000)
+    const room: RoomHost = {
+      env: host.env,
+      log,
+      buried: (channel, record, message) => this.#buried(channel, record, message),
+      refused: (message, name, error) => this.#refused(message, name, error),
+      drop: (stream, group, offset, error) => this.#drop(stream, group, offset, error),
+    }
+    this.#desk = new PublishDesk(room, settings.publishTimeoutMs ?? 10_000)
     this.#channels = new Channels(settings.channels ?? {}, settings.defaults ?? {}, log.level, (channel) => {
       for (const binding of this.#bindings) binding.attach(channel)
     })
@@ -145,10 +155,9 @@ export class LogKeeper implements Keeper {
     let count = 0
     for (const { workers } of this.#bindings) for (const worker of workers.values()) if (worker.cancel(id)) count++
     if (!this.#log.supports.find) return count
-    for (const { name } of this.#channels.all()) {
-      const found = await this.#log.find(name, id)
-      if (found !== undefined) count += await this.#cancelAt(found.stream, found.offset, id)
-    }
+    const { env } = this.#host
+    const host = { env, log: this.#log, buried: this.#buried.bind(this) }
+    for (const channel of this.#channels.all()) count += await cancelKept(host, channel, id)
     return count
   }
 
@@ -286,10 +295,7 @@ export class LogKeeper implements Keeper {
       respond: (request, data, from, options) => host.respond(request, data, from, options),
       settled: (message, name, outcome, value, reason, error) =>
         this.#tellReceipt(message, name, outcome, value, reason, error),
-      buried: (channel, record, message) => {
-        this.#book.died(channel.policy, record, message)
-        this.#burials.buried(channel, record, message)
-      },
+      buried: (channel, record, message) => this.#buried(channel, record, message),
       startIn: (stream, from) => this.#startIn(stream, from),
     }
   }
@@ -309,8 +315,26 @@ export class LogKeeper implements Keeper {
     receipt.note.settled(name, outcome, value, reason, error)
   }
 
+  #buried(channel: Channel, record: DeadRecord, message: Message): void {
+    this.#book.died(channel.policy, record, message)
+    this.#burials.buried(channel, record, message)
+  }
+
+  /** No group gets the message: nobody need wait for them. */
+  #refused(message: Envelope, name: string, error: unknown): void {
+    const left = this.#receipts.get(message.id)?.left ?? 0
+    for (let n = 0; n < left; n++) this.#tellReceipt(message, name, 'dropped', undefined, 'queue-full', error)
+  }
+
+  #drop(stream: string, group: string, offset: string, error: BusError): boolean {
+    for (const { workers } of this.#bindings) {
+      for (const worker of workers.values())
+        if (worker.group === group && worker.drop(stream, offset, error)) return true
+    }
+    return false
+  }
+
   #discarded(channel: string, record: DeadRecord, message: Message): void {
-    this.#burials.left(channel)
     const { session } = message
     if (session === undefined) return
     for (const { workers } of this.#bindings) {
@@ -318,18 +342,6 @@ export class LogKeeper implements Keeper {
         if (worker.channel.name === channel && worker.group === record.group) worker.release(session)
       }
     }
-  }
-
-  async #cancelAt(stream: string, offset: string, id: string): Promise<number> {
-    let count = 0
-    for (const { group } of await this.#log.groups(stream)) {
-      const story = { attempts: [], group, stream, offset, reason: 'cancelled', error: `message "${id}" was cancelled` }
-      const note = JSON.stringify({ ...story, code: 'CANCELLED', diedAt: this.#host.env.wallMs() })
-      const dead = this.#channels.named(channelOf(stream))?.dead
-      const along = dead === undefined ? undefined : { stream: dead, note }
-      if (await this.#log.settle(stream, group, offset, 'dropped', along)) count++
-    }
-    return count
   }
 
   /** Streams of lanes that may hold messages of the pattern. */

@@ -7,7 +7,7 @@ import type { AckLevel, Appended, Item, MessageLog } from '../log/log.ts'
 import type { Envelope } from '../message/message.ts'
 import type { Channel } from './channel.ts'
 import { writePlace } from './places.ts'
-import { Room } from './room.ts'
+import { Room, type RoomHost } from './room.ts'
 
 /** A publisher who waits for the log. */
 class Waiting {
@@ -63,11 +63,11 @@ export class PublishDesk {
   readonly #waiting = new Ring<Waiting>()
   #timer: Timer | undefined
 
-  constructor(env: Env, log: MessageLog, timeoutMs: number) {
-    this.#env = env
-    this.#log = log
+  constructor(host: RoomHost, timeoutMs: number) {
+    this.#env = host.env
+    this.#log = host.log
     this.#timeoutMs = timeoutMs
-    this.#room = new Room(env, log)
+    this.#room = new Room(host)
   }
 
   /**
@@ -96,9 +96,9 @@ export class PublishDesk {
     answer: (stored: KeptAck) => Ack,
   ): Promise<Ack> {
     const buried = await this.#room.admit(channel, message)
-    return buried === undefined
-      ? this.#store(channel, message, options, answer)
-      : answer(ackOf(buried, this.#log.level))
+    if (buried === undefined) return this.#store(channel, message, options, answer)
+    const ack = answer(ackOf(buried.stored, this.#log.level))
+    return { ...ack, refused: [...ack.refused, { name: channel.name, error: buried.error }] }
   }
 
   #store(

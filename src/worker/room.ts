@@ -1,27 +1,47 @@
 import type { Env } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import type { Appended, MessageLog } from '../log/log.ts'
-import type { Envelope } from '../message/message.ts'
+import type { Envelope, Message } from '../message/message.ts'
 import type { Channel } from './channel.ts'
-import { writeStory } from './record.ts'
+import { type DeadRecord, deadRecord, writeStory } from './record.ts'
 
 /** Milliseconds between two looks for room. */
 const LOOK_MS = 20
 /** Most entries that are looked at to find one that can be dropped. */
 const MOST_TRIES = 1_000
 
+/** What the room of kept channels needs around it. */
+export interface RoomHost {
+  readonly env: Env
+  readonly log: MessageLog
+  /** A message became a dead letter. */
+  buried(channel: Channel, record: DeadRecord, message: Message): void
+  /** No group gets a message that was published. */
+  refused(message: Envelope, name: string, error: BusError): void
+  /** Drops a message that a group of this process has in hand, unless it is being handled. True when it was there. */
+  drop(stream: string, group: string, offset: string, error: BusError): boolean
+}
+
+/** A message that went to the dead letters instead. */
+export interface Buried {
+  readonly stored: readonly Appended[]
+  readonly error: BusError
+}
+
 /** The room of kept channels that have a limit. Counts with the log, so it is exact to the publishes that are under way. */
 export class Room {
+  readonly #host: RoomHost
   readonly #env: Env
   readonly #log: MessageLog
 
-  constructor(env: Env, log: MessageLog) {
-    this.#env = env
-    this.#log = log
+  constructor(host: RoomHost) {
+    this.#host = host
+    this.#env = host.env
+    this.#log = host.log
   }
 
   /** Resolves when there is room; to what was stored if the message went to the dead letters instead. Rejects with QUEUE_FULL. */
-  async admit(channel: Channel, message: Envelope): Promise<readonly Appended[] | undefined> {
+  async admit(channel: Channel, message: Envelope): Promise<Buried | undefined> {
     const { limit, overflow, waitMs } = channel.policy
     if ((await this.#unsettled(channel)) < limit) return undefined
     switch (overflow) {
@@ -30,9 +50,7 @@ export class Room {
       case 'wait':
         return this.#wait(channel, waitMs)
       case 'dead-letter':
-        return this.#log.append(channel.dead, [
-          { message, note: this.#record(channel, channel.streamFor(message.priority, message.session), '', '') },
-        ])
+        return this.#bury(channel, message)
       case 'drop-oldest':
         await this.#dropOldest(channel)
         return undefined
@@ -68,6 +86,15 @@ export class Room {
     }
   }
 
+  async #bury(channel: Channel, message: Envelope): Promise<Buried> {
+    const error = full(channel, '')
+    const record = this.#record(channel, channel.streamFor(message.priority, message.session), '', '')
+    const stored = await this.#log.append(channel.dead, [{ message, note: writeStory(record) }])
+    if (stored[0]?.duplicate !== true) this.#host.buried(channel, record, message)
+    this.#host.refused(message, channel.name, error)
+    return { stored, error }
+  }
+
   async #dropOldest(channel: Channel): Promise<void> {
     let dropped = false
     for (const lane of channel.lanes.toReversed()) {
@@ -75,8 +102,11 @@ export class Room {
         let tries = 0
         for await (const entry of this.#log.read(lane, { openFor: group })) {
           if (entry.type === 'gap') continue
-          const along = { stream: channel.dead, note: this.#record(channel, lane, group, entry.offset) }
-          const gone = await this.#log.settle(lane, group, entry.offset, 'dropped', along)
+          const record = this.#record(channel, lane, group, entry.offset)
+          const along = { stream: channel.dead, note: writeStory(record) }
+          let gone = await this.#log.settle(lane, group, entry.offset, 'dropped', along)
+          if (gone) this.#host.buried(channel, record, entry.message)
+          else gone = this.#host.drop(lane, group, entry.offset, full(channel, ': the oldest went'))
           dropped ||= gone
           if (gone || ++tries >= MOST_TRIES) break
         }
@@ -86,20 +116,13 @@ export class Room {
     throw full(channel, '; everything in it is being handled')
   }
 
-  #record(channel: Channel, stream: string, group: string, offset: string): string {
-    const error = `channel "${channel.name}" was full`
-    const diedAt = this.#env.wallMs()
-    const record = {
-      attempts: [],
-      group,
-      stream,
-      offset,
-      reason: 'queue-full',
+  #record(channel: Channel, stream: string, group: string, offset: string): DeadRecord {
+    const error = full(channel, '')
+    return deadRecord(
+      { group, stream, offset, reason: 'queue-full', diedAt: this.#env.wallMs() },
+      { attempts: [] },
       error,
-      code: 'QUEUE_FULL',
-      diedAt,
-    }
-    return writeStory(record as never)
+    )
   }
 }
 

@@ -12,6 +12,7 @@ import { interestOf } from './interest.ts'
 import { LaneReader } from './lane-reader.ts'
 import { readStory, withAttempt, writeStory } from './record.ts'
 import { Renewal } from './renewal.ts'
+import { takenOf } from './taken.ts'
 import { type Trials, trialsOf } from './trials.ts'
 import type { WorkerHost } from './worker-host.ts'
 
@@ -38,8 +39,6 @@ export class GroupWorker implements Settler {
   readonly #grave: Grave
   readonly #renewal: Renewal
   #paused = false
-  /** Taken by hand: acknowledged when the next one is taken, or at an orderly end. */
-  #taken: Handling | undefined
   #emptied: PromiseWithResolvers<void> | undefined
 
   constructor(host: WorkerHost, channel: Channel, group: string, what: KeptQueue) {
@@ -91,7 +90,7 @@ export class GroupWorker implements Settler {
       if (handling.timer !== undefined) this.#giveBack(handling)
       else if (this.#strict?.get(handling.message.session ?? '')?.includes(handling)) this.#giveBack(handling)
     }
-    if (this.#taken !== undefined) this.#finish(this.#taken, 'acked')
+    for (const handling of [...this.#inHand]) if (handling.isTaken) this.#finishTaken(handling)
     if (this.#inHand.size > 0) {
       this.#emptied ??= Promise.withResolvers()
       await this.#emptied.promise
@@ -181,8 +180,8 @@ export class GroupWorker implements Settler {
         this.#host.respond(message, value, this.#what.queue.name, undefined)
       }
       this.#host.settled(message, this.#what.queue.name, outcome, value, undefined, undefined)
-      if (handling.wasStarted) this.#finish(handling, 'acked')
-      else this.#taken = this.#takenInstead(handling)
+      if (handling.wasStarted) this.#finish(handling)
+      else this.#takenByHand(handling)
       return false
     }
     const why = reason as FailureReason
@@ -204,9 +203,23 @@ export class GroupWorker implements Settler {
     return false
   }
 
-  #takenInstead(handling: Handling): Handling {
-    if (this.#taken !== undefined) this.#finish(this.#taken, 'acked')
-    return handling
+  /** Its consumer works on it now: what is behind it may be taken, and that acknowledges it. */
+  #takenByHand(handling: Handling): void {
+    const { lane, message } = handling
+    handling.take()
+    // Outside of the window, and not before its session: the next one could not come otherwise.
+    lane.held++
+    this.#goOn(message.session)
+    takenOf(this.#what.queue).take(() => this.#finishTaken(handling))
+    if (handling.isOnce) this.#finishTaken(handling)
+    else lane.wake?.()
+  }
+
+  #finishTaken(handling: Handling): void {
+    if (!this.#inHand.has(handling)) return
+    handling.lane.held--
+    this.#settleAcked(handling)
+    this.#drop(handling)
   }
 
   #again(handling: Handling, reason: FailureReason, error: unknown): Again | undefined {
@@ -237,9 +250,10 @@ export class GroupWorker implements Settler {
     handling.over = true
     handling.cancelled = true
     const record = this.#grave.recordOf(handling, reason, error)
-    this.#watch(handling.leased.settle(outcome, this.#grave.along(record)), handling)
+    const kept = handling.leased.settle(outcome, this.#grave.along(record))
+    this.#watch(kept, handling)
     this.#host.fail(this.#what.queue.name, handling.message, outcome, reason, error)
-    this.#grave.tell(record, handling.message, reason, error)
+    this.#grave.tell(kept, record, handling.message, reason, error)
     const line = this.#strict?.get(handling.message.session ?? '')
     const at = line?.indexOf(handling) ?? -1
     if (at >= 0) {
@@ -257,12 +271,13 @@ export class GroupWorker implements Settler {
     const { session } = message
     const record = this.#grave.recordOf(handling, reason, error)
     const as: Settled = outcome === 'failed' ? 'dead' : outcome
-    this.#watch(leased.settle(as, this.#grave.along(record)), handling)
+    const kept = leased.settle(as, this.#grave.along(record))
+    this.#watch(kept, handling)
     if (outcome === 'failed' && session !== undefined && this.channel.policy.afterDeadLetter === 'halt') {
       this.#halt(session)
     }
     this.#release(handling)
-    this.#grave.tell(record, message, reason, error)
+    this.#grave.tell(kept, record, message, reason, error)
   }
 
   #halt(session: string): void {
@@ -271,15 +286,17 @@ export class GroupWorker implements Settler {
     this.#what.queue.hold(session)
   }
 
-  #finish(handling: Handling, as: Settled): void {
-    const kept = handling.leased.settle(as)
-    this.#watch(kept, handling)
-    if (tellsOfAcks()) {
-      const { message, by = this.#what.queue.name } = handling
-      announceAck(this.#host, kept, { message, name: by, channel: this.channel.name, group: this.group })
-    }
+  #finish(handling: Handling): void {
+    this.#settleAcked(handling)
     this.#release(handling)
-    if (this.#taken === handling) this.#taken = undefined
+  }
+
+  #settleAcked(handling: Handling): void {
+    const kept = handling.leased.settle('acked')
+    this.#watch(kept, handling)
+    if (!tellsOfAcks()) return
+    const { message, by = this.#what.queue.name } = handling
+    announceAck(this.#host, kept, { message, name: by, channel: this.channel.name, group: this.group })
   }
 
   /** Back to the log, as if it had never been handed out. */
@@ -302,13 +319,16 @@ export class GroupWorker implements Settler {
   }
 
   #waits(handling: Handling): boolean {
-    return handling.running === undefined && !handling.over && handling !== this.#taken
+    return handling.running === undefined && !handling.over && !handling.isTaken
   }
 
   /** The message is in hand no more; its session goes on. */
   #release(handling: Handling): void {
     this.#drop(handling)
-    const { session } = handling.message
+    this.#goOn(handling.message.session)
+  }
+
+  #goOn(session: string | undefined): void {
     if (this.#strict === undefined || session === undefined) return
     const next = this.#strict.get(session)?.shift()
     if (next === undefined) this.#strict.delete(session)
@@ -353,9 +373,10 @@ export class GroupWorker implements Settler {
       const error = new BusError('HANDLER_FAILED', `its handler did not survive: ${attempts} attempts are used up`)
       handling.over = true
       const record = this.#grave.record(lane.stream, leased.offset, story, 'agent-unresponsive', error)
-      this.#watch(leased.settle('dead', this.#grave.along(record)), handling)
+      const kept = leased.settle('dead', this.#grave.along(record))
+      this.#watch(kept, handling)
       this.#host.fail(this.#what.queue.name, handling.message, 'failed', 'handler-error', error)
-      this.#grave.tell(record, handling.message, 'handler-error', error)
+      this.#grave.tell(kept, record, handling.message, 'handler-error', error)
       if (session !== undefined && this.channel.policy.afterDeadLetter === 'halt') this.#halt(session)
       this.#drop(handling)
       return

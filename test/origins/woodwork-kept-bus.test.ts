@@ -1,0 +1,347 @@
+import { describe, expect, test } from 'vitest'
+import { openBus } from '../../src/index.ts'
+import { AT_ONCE, BACKENDS, child, file, keptRig, ledgerOf, settled, until } from './support/kept.ts'
+import { faultOf, gate, range } from './support/woodwork.ts'
+
+const fails = (): never => {
+  throw new Error('no')
+}
+
+describe.each(BACKENDS)('on $name', ({ make }) => {
+  test('[W6] messages for a declared component are held through a restart and come in order, each once', async () => {
+    await using store = make()
+    {
+      await using bus = await store.open()
+      bus.declare('late')
+      for (const n of range(5)) expect(await bus.send('late', n)).toMatchObject({ held: true })
+      expect((await faultOf(bus.send('nobody', 1))).code).toBe('UNKNOWN_AGENT')
+    }
+    await using bus = await store.open({ preset: 'woodwork' })
+    const seen: unknown[] = []
+    bus.declare('late')
+    expect(await bus.send('late', 5)).toMatchObject({ held: true })
+    bus.register('late', { handler: ({ data }) => void seen.push(data) })
+    expect(await bus.send('late', 6)).toMatchObject({ held: false })
+    await until(() => seen.length >= 7)
+    await until(async () => (await ledgerOf(bus)).acked === 7)
+    expect(seen).toEqual(range(7))
+  })
+
+  test('[W7] every group of a topic is served on its own: one fails, one is slow, the third is done', async () => {
+    await using store = make()
+    await using bus = await store.open({ defaults: { retry: AT_ONCE } })
+    const slow = gate()
+    const seen: unknown[] = []
+    let tries = 0
+    bus.subscribe('t', () => slow.opened, { group: 'slow' })
+    bus.subscribe(
+      't',
+      () => {
+        tries++
+        fails()
+      },
+      { group: 'bad' },
+    )
+    bus.subscribe(
+      't',
+      ({ data }) => {
+        seen.push(data)
+        if (data === 0) bus.subscribe('t', () => void seen.push('another'), { group: 'another', from: 'now' })
+      },
+      { group: 'good' },
+    )
+    const acks = []
+    for (const n of range(3)) acks.push(await bus.publish('t', n, { receipt: true }))
+    await until(() => seen.filter((one) => typeof one === 'number').length === 3 && tries === 12)
+    slow.open()
+    const outcomes = await Promise.all(
+      acks.map(async ({ receipt }) =>
+        Object.fromEntries(((await receipt) ?? []).map(({ name, outcome }) => [name, outcome])),
+      ),
+    )
+    for (const one of outcomes) expect(one).toMatchObject({ slow: 'handled', bad: 'failed', good: 'handled' })
+    expect(seen.filter((one) => typeof one === 'number')).toEqual(range(3))
+  })
+
+  test('[W9] [WN3] retries run 2, 6 and 14 s after the first attempt, counted from each failure, however long the message had waited', async () => {
+    await using store = make()
+    await using r = await keptRig(store, { preset: 'woodwork' })
+    const { bus, env } = r
+    await bus.publish('t', 'waits', { session: 's' })
+    await bus.publish('t', 'waits too')
+    await r.advance(10_000)
+    const times = new Map<unknown, number[]>()
+    bus.subscribe(
+      't',
+      ({ data }) => {
+        times.set(data, [...(times.get(data) ?? []), env.monotonicMs()])
+        fails()
+      },
+      { group: 'g' },
+    )
+    await settled(env)
+    for (const _ of range(160)) {
+      await env.advance(100)
+      await settled(env)
+    }
+    await until(async () => (await settled(env), await bus.deadLetters.count()) === 2)
+    for (const [data, at] of times) {
+      const after = at.map((ms) => ms - (at[0] ?? 0))
+      expect(at, String(data)).toHaveLength(4)
+      for (const [n, due] of [0, 2_000, 6_000, 14_000].entries()) {
+        expect(after[n], `${data}, attempt ${n + 1}`).toBeGreaterThanOrEqual(due)
+        expect(after[n], `${data}, attempt ${n + 1}`).toBeLessThan(due + 400)
+      }
+    }
+    expect(times.size).toBe(2)
+  })
+
+  test('[W9] no wait is longer than 60 s', async () => {
+    await using store = make()
+    await using r = await keptRig(store, {
+      defaults: { retry: { ...{ attempts: 9 }, firstDelayMs: 2_000, jitter: 'none' } },
+    })
+    const { bus, env } = r
+    const at: number[] = []
+    bus.subscribe(
+      't',
+      () => {
+        at.push(env.monotonicMs())
+        fails()
+      },
+      { group: 'g' },
+    )
+    await bus.publish('t', 1)
+    await until(async () => {
+      await env.advance(500)
+      await env.settle()
+      return at.length === 9
+    })
+    const waits = at.slice(1).map((ms, n) => ms - (at[n] ?? 0))
+    for (const [n, wanted] of [2, 4, 8, 16, 32, 60, 60, 60].entries()) {
+      expect(waits[n]).toBeGreaterThanOrEqual(wanted * 1_000)
+      expect(waits[n]).toBeLessThan(wanted * 1_000 + 3_000)
+    }
+  })
+
+  test('[W10] [WN5] the retries that the bus is given are obeyed by every channel that states none', async () => {
+    await using store = make()
+    const calls: Record<string, number> = {}
+    await using bus = await store.open({
+      defaults: { retry: { ...AT_ONCE, attempts: 2 } },
+      channels: { own: { retry: { ...AT_ONCE, attempts: 5 } } },
+    })
+    for (const topic of ['plain', 'own']) {
+      bus.subscribe(
+        topic,
+        () => {
+          calls[topic] = (calls[topic] ?? 0) + 1
+          fails()
+        },
+        { group: 'g' },
+      )
+      await bus.publish(topic, 1, { until: 'handled' })
+    }
+    expect(calls).toEqual({ plain: 2, own: 5 })
+  })
+
+  test('[W11] dead letters: listed, filtered, counted, replayed one or all, purged, told of; the oldest beyond the limit goes', async () => {
+    await using store = make()
+    const told: string[] = []
+    const alerts: string[] = []
+    await using bus = await store.open({
+      defaults: { retry: { attempts: 1 }, deadLetterLimit: 20 },
+      onDeadLetters: ({ text }) => void alerts.push(text),
+      deadLettersAfter: 10,
+    })
+    let healthy = false
+    const seen: unknown[] = []
+    bus.subscribe(
+      't.*',
+      ({ data }) => {
+        if (!healthy) throw new Error('the handler is ill')
+        seen.push(data)
+      },
+      { group: 'g' },
+    )
+    const unwatch = bus.deadLetters.watch(({ message }) => void told.push(message.topic))
+    for (const n of range(25))
+      await bus.publish(n % 2 === 0 ? 't.even' : 't.odd', n, { session: `s${n}`, until: 'handled' })
+    await until(async () => (await bus.deadLetters.count()) === 20)
+    unwatch()
+    expect(told).toHaveLength(25)
+    expect(alerts).toHaveLength(2)
+    const newest = await bus.deadLetters.list({ limit: 5 })
+    expect(newest.map(({ message }) => message.data)).toEqual([24, 23, 22, 21, 20])
+    expect(newest[0]).toMatchObject({
+      channel: 't',
+      reason: 'handler-error',
+      error: expect.stringContaining('the handler is ill'),
+      diedAt: expect.any(Number),
+      message: { topic: 't.even', session: 's24' },
+    })
+    expect(await bus.deadLetters.count({ topic: 't.even' })).toBe(10)
+    expect((await bus.deadLetters.list({ session: 's7' })).map(({ message }) => message.data)).toEqual([7])
+    expect(await bus.deadLetters.count({ reason: 'expired' })).toBe(0)
+    healthy = true
+    await bus.deadLetters.redrive(newest[0]?.id ?? '')
+    await until(() => seen.length === 1)
+    expect(seen).toEqual([24])
+    expect(await bus.deadLetters.redriveAll({ topic: 't.odd' })).toBe(10)
+    await until(() => seen.length === 11)
+    expect(await bus.deadLetters.discardAll()).toBe(9)
+    expect(await bus.deadLetters.count()).toBe(0)
+    expect((await faultOf(bus.deadLetters.get(newest[0]?.id ?? ''))).code).toBe('UNKNOWN_DEAD_LETTER')
+  })
+
+  test('[W12] a full channel lets the publisher wait, refuses, or makes a dead letter; the publisher is told each time', async () => {
+    await using store = make()
+    const dead: unknown[] = []
+    await using bus = await store.open({
+      channels: {
+        waits: { limit: 3, overflow: 'wait', waitMs: 30 },
+        refuses: { limit: 3, overflow: 'refuse' },
+        buries: { limit: 3, overflow: 'dead-letter' },
+        drops: { limit: 3, overflow: 'drop-oldest' },
+      },
+    })
+    bus.deadLetters.watch(({ reason, message }) => void dead.push([reason, message.data]))
+    const wait = gate()
+    for (const topic of ['waits', 'refuses', 'buries', 'drops']) {
+      bus.subscribe(topic, () => wait.opened, { group: 'g', concurrency: 1 })
+      for (const n of range(3)) await bus.publish(topic, n)
+    }
+    for (const topic of ['waits', 'refuses']) expect((await faultOf(bus.publish(topic, 3))).code).toBe('QUEUE_FULL')
+    const buried = await bus.publish('buries', 3, { until: 'handled' })
+    expect(buried.refused).toMatchObject([{ name: 'buries', error: { code: 'QUEUE_FULL' } }])
+    expect(buried.deliveries).toMatchObject([{ outcome: 'dropped', reason: 'queue-full' }])
+    expect(await bus.deadLetters.list({ channel: 'buries' })).toMatchObject([
+      { reason: 'queue-full', message: { data: 3 } },
+    ])
+    await bus.publish('drops', 3)
+    await until(async () => (await bus.deadLetters.count({ channel: 'drops' })) === 1)
+    // The oldest that waits: the first one is being handled.
+    expect((await bus.deadLetters.list({ channel: 'drops' }))[0]).toMatchObject({
+      reason: 'queue-full',
+      message: { data: 1 },
+    })
+    expect(dead).toEqual([
+      ['queue-full', 3],
+      ['queue-full', 1],
+    ])
+    const waiting = bus.publish('waits', 4)
+    wait.open()
+    expect((await waiting).duplicate).toBe(false)
+    expect(await ledgerOf(bus)).toMatchObject({ balance: 0 })
+  })
+
+  test('[W13] [WN4] order holds in each session, sender and level through retries; other sessions are not held up', async () => {
+    await using store = make()
+    await using bus = await store.open({ defaults: { retry: { ...AT_ONCE, firstDelayMs: 5 } } })
+    const done = new Map<string, number[]>()
+    const tried = new Map<string, number>()
+    for (const n of range(4)) {
+      for (const session of ['s1', 's2']) {
+        for (const priority of ['high', 'low'] as const) await bus.publish('t', n, { session, priority, from: 'alice' })
+      }
+    }
+    bus.subscribe(
+      't',
+      ({ data, session, priority }, { attempt }) => {
+        const key = `${session} ${priority}`
+        const n = data as number
+        tried.set(key, (tried.get(key) ?? 0) + 1)
+        if (n === 0 && attempt < 3) fails()
+        done.set(key, [...(done.get(key) ?? []), n])
+      },
+      { group: 'g', concurrency: 8 },
+    )
+    await until(async () => (await ledgerOf(bus)).acked === 16)
+    expect(done.size).toBe(4)
+    for (const [key, numbers] of done) expect(numbers, key).toEqual(range(4))
+    expect([...tried.values()]).toEqual([6, 6, 6, 6])
+  })
+
+  test('[W14] [WN8] what belongs to a session reaches no other: groups, replies, replay', async () => {
+    await using store = make()
+    await using bus = await store.open()
+    const heard = new Map<string, unknown[]>()
+    const sessions = range(50).map((n) => `client-${n}`)
+    for (const session of sessions) {
+      bus.subscribe('input', ({ data }) => void heard.set(session, [...(heard.get(session) ?? []), data]), {
+        group: 'front',
+        session,
+      })
+    }
+    await Promise.all(sessions.map((session, n) => bus.publish('input', n, { session })))
+    await bus.publish('input', 'of nobody')
+    await until(() => heard.size === 50)
+    for (const [n, session] of sessions.entries()) {
+      expect(heard.get(session)).toEqual([n])
+      const replayed: unknown[] = []
+      for await (const message of bus.replay('input', { session })) replayed.push(message.data)
+      expect(replayed).toEqual([n])
+    }
+  })
+
+  test('[W86] the events of one session are replayed, at full or original speed, and no consumer notices', async () => {
+    await using store = make()
+    await using r = await keptRig(store)
+    const { bus, env } = r
+    let live = 0
+    bus.subscribe('agent.*', () => void live++, { group: 'g' })
+    bus.subscribe('events.*', () => void live++, { group: 'g' })
+    for (const n of range(4)) {
+      for (const session of ['s1', 's2']) await bus.publish(`events.e${n % 2}`, `${session} ${n}`, { session })
+      await r.advance(1_000)
+    }
+    await until(async () => (await settled(env), await ledgerOf(bus)).acked === 8)
+    const before = await bus.channels()
+    const fast: unknown[] = []
+    for await (const { data } of bus.replay('events.>', { session: 's1' })) fast.push(data)
+    expect(fast).toEqual(range(4).map((n) => `s1 ${n}`))
+    const startMs = env.monotonicMs()
+    const at: number[] = []
+    const replay = (async () => {
+      for await (const _ of bus.replay('events.>', { session: 's1', pace: 'original' }))
+        at.push(env.monotonicMs() - startMs)
+    })()
+    await until(async () => {
+      await env.advance(100)
+      await settled(env)
+      return at.length === 4
+    })
+    await replay
+    for (const [n, ms] of at.entries()) {
+      expect(ms).toBeGreaterThanOrEqual(n * 1_000 - 100)
+      expect(ms).toBeLessThan(n * 1_000 + 700)
+    }
+    expect(live).toBe(8)
+    expect(await bus.channels()).toEqual(before)
+  })
+})
+
+test('[WN5] a backend that is not there is refused by name, and never silently memory', async () => {
+  for (const url of ['redis://localhost', 'nats://localhost:4222']) {
+    const fault = await faultOf(openBus(url))
+    expect(fault.code).toBe('UNSUPPORTED')
+    expect(fault.message).toContain(url)
+  }
+  expect((await faultOf(openBus('mysql://x'))).code).toBe('INVALID_OPTION')
+})
+
+test('[W6] [W13] a killed bus loses no held message, and their order stays', async () => {
+  const path = file()
+  const sender = child(
+    path,
+    '{}',
+    `bus.declare('late'); for (let n = 0; n < 20; n++) await bus.send('late', n); say('sent')`,
+  )
+  await sender.said('sent')
+  await sender.kill()
+  await using bus = await openBus(`sqlite:${path}`)
+  const seen: unknown[] = []
+  bus.register('late', { handler: ({ data }) => void seen.push(data) })
+  await until(() => seen.length >= 20)
+  expect(seen).toEqual(range(20))
+}, 60_000)
