@@ -70,21 +70,21 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
     await bus.subscribe('unread.*', () => undefined, { group: 'late' }).drain()
     await Promise.all(numbers(700).map((number) => bus.publish('unread.a', number)))
     const sizes: number[] = []
-    const bytes: number[] = []
     for (let round = 1; round <= 5; round++) {
       for (let part = 0; part < 4; part++) {
         await Promise.all(numbers(1_000).map((number) => bus.publish('work.a', number)))
       }
       await ledgerUntil(bus, ({ acked }) => acked === round * 4_000)
       const work = async () => (await bus.channels()).find((one) => one.name === 'work')
-      await sweptUntil(env, async () => (await work())?.messages === 500)
-      const info = await work()
-      sizes.push(info?.messages ?? 0)
-      bytes.push(info?.bytes ?? 0)
+      // The bytes follow when the store has counted them anew.
+      await sweptUntil(env, async () => {
+        const info = await work()
+        return info?.messages === 500 && info.bytes < 500 * 250
+      })
+      sizes.push((await work())?.messages ?? 0)
     }
     expect(handled).toBe(20_000)
     expect(sizes).toEqual([500, 500, 500, 500, 500])
-    expect(Math.max(...bytes)).toBeLessThan(2 * (bytes[0] as number))
     const late: unknown[] = []
     bus.subscribe('unread.*', ({ data }) => void late.push(data), { group: 'late' })
     await until(() => late.length === 700)
