@@ -167,6 +167,42 @@ test('publishing goes on being tried while settlements wait, and works as soon a
   await log[Symbol.asyncDispose]()
 })
 
+test('settlements that failed together with a publish are tried without any, however many publishes come', async () => {
+  const { env, faulty, log } = await make()
+  await log.append('c/a', [item(1)])
+  const [one] = await take(log, 1)
+  let more = 5
+  faulty.refuse = (ops) => {
+    if (appends(ops) === 0) return undefined
+    // The next publish waits by the time this one has failed.
+    if (more-- > 0) void outcome(log.append('c/a', [item('more')]))
+    return full()
+  }
+  const publish = outcome(log.append('c/a', [item(2)]))
+  const ack = one!.settle('acked').then(() => more)
+  await env.settle()
+  expect(publish.error).toBeDefined()
+  expect(await ack).toBe(4)
+  faulty.refuse = () => undefined
+  await log[Symbol.asyncDispose]()
+})
+
+test('while the state of groups cannot be stored, new dead letters wait with it and fail no publish', async () => {
+  const { env, faulty, log } = await make()
+  await log.append('c/a', [item(1), item(2)])
+  const [one, two] = await take(log, 2)
+  faulty.refuse = (ops) => (ops.some(({ type }) => type === 'group') ? full() : undefined)
+  const ack = outcome(one!.settle('acked'))
+  await env.settle()
+  const dead = outcome(two!.settle('dead', { stream: 'c/dead' }))
+  expect(await log.append('c/a', [item(3)])).toHaveLength(1)
+  expect([ack, dead]).toEqual([{}, {}])
+  faulty.refuse = () => undefined
+  await env.advance(1_000)
+  expect([ack, dead]).toEqual([{ value: true }, { value: true }])
+  await log[Symbol.asyncDispose]()
+})
+
 test('[C15] a dead letter that finds no room is not half done: other settlements are kept, and it is tried again', async () => {
   const { env, faulty, log } = await make()
   await log.append('c/a', [item(1), item(2), item(3)])
