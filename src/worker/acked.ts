@@ -5,24 +5,19 @@ import type { Message } from '../message/message.ts'
 // Looked at for each message: found once.
 const acked = announced['message.acked']
 
-/** Who has acknowledged what. */
-export interface Acknowledged {
-  readonly message: Message
-  readonly name: string
-  readonly channel: string
-  readonly group: string
-}
-
-/** True when somebody wants to be told of acknowledgements. */
-export function tellsOfAcks(): boolean {
-  return acked.hasSubscribers
-}
-
-/** Told once the acknowledgement itself is kept. */
-export function announceAck(host: KeptHost, kept: Promise<boolean>, told: Acknowledged): void {
+/** Tells who has acknowledged what, once the acknowledgement itself is kept. Free when nobody listens. */
+export function announceAck(
+  host: KeptHost,
+  kept: Promise<boolean>,
+  message: Message,
+  name: string,
+  channel: string,
+  group: string,
+): void {
+  if (!acked.hasSubscribers) return
   kept.then(
     (done) => {
-      if (done) host.announce('message.acked', told)
+      if (done) host.announce('message.acked', { message, name, channel, group })
     },
     () => undefined,
   )

@@ -3,7 +3,7 @@ import type { KeptQueue } from '../bus/kept.ts'
 import { BusError, isBusError } from '../kit/errors.ts'
 import type { Delivery as Leased, Settled } from '../log/log.ts'
 import type { Message } from '../message/message.ts'
-import { announceAck, tellsOfAcks } from './acked.ts'
+import { announceAck } from './acked.ts'
 import { type Again, againAfter } from './again.ts'
 import type { Channel } from './channel.ts'
 import { Grave } from './grave.ts'
@@ -67,11 +67,6 @@ export class GroupWorker implements Settler {
   start(halted: Iterable<string>): void {
     for (const session of halted) this.#halt(session)
     for (const lane of this.#lanes) void this.#reader.read(lane)
-  }
-
-  /** How many messages are in hand. */
-  get size(): number {
-    return this.#inHand.size
   }
 
   pause(): void {
@@ -180,8 +175,10 @@ export class GroupWorker implements Settler {
         this.#host.respond(message, value, this.#what.queue.name, undefined)
       }
       this.#host.settled(message, this.#what.queue.name, outcome, value, undefined, undefined)
-      if (handling.wasStarted) this.#finish(handling)
-      else this.#takenByHand(handling)
+      if (handling.wasStarted) {
+        this.#settleAcked(handling)
+        this.#release(handling)
+      } else this.#takenByHand(handling)
       return false
     }
     const why = reason as FailureReason
@@ -286,17 +283,11 @@ export class GroupWorker implements Settler {
     this.#what.queue.hold(session)
   }
 
-  #finish(handling: Handling): void {
-    this.#settleAcked(handling)
-    this.#release(handling)
-  }
-
   #settleAcked(handling: Handling): void {
-    const kept = handling.leased.settle('acked')
+    const { message, leased, by = this.#what.queue.name } = handling
+    const kept = leased.settle('acked')
     this.#watch(kept, handling)
-    if (!tellsOfAcks()) return
-    const { message, by = this.#what.queue.name } = handling
-    announceAck(this.#host, kept, { message, name: by, channel: this.channel.name, group: this.group })
+    announceAck(this.#host, kept, message, by, this.channel.name, this.group)
   }
 
   /** Back to the log, as if it had never been handed out. */
@@ -356,14 +347,8 @@ export class GroupWorker implements Settler {
       return
     }
     if (leased.attempt > 1) for (const one of this.#inHand) if (one.adopts(lane, leased)) return
-    const handling = new Handling(
-      this,
-      lane,
-      leased,
-      story,
-      this.#host.accountOf(leased.message.topic),
-      this.channel.policy,
-    )
+    const account = this.#host.accountOf(leased.message.topic)
+    const handling = new Handling(this, lane, leased, story, account, this.channel.policy)
     this.#inHand.add(handling)
     lane.inHand++
     this.#renewal.begin()
