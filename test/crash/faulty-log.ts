@@ -8,7 +8,7 @@ export type Point =
   | 'after-effect'
 
 /** A fault that is planted on purpose: the checker must find it. */
-export type Plant = 'ack-first' | 'lose-append' | 'double-death' | 'store-twice' | 'no-ack'
+export type Plant = 'ack-first' | 'lose-append' | 'double-death' | 'store-twice'
 
 export interface Faults {
   at(point: Point): void
@@ -50,7 +50,6 @@ export function faultyLog(log: MessageLog, faults: Faults): MessageLog {
     async function settle(as: Settled, along?: Along): Promise<boolean> {
       if (early !== undefined) return early
       const what = as === 'acked' ? 'ack' : 'bury'
-      if (plant === 'no-ack' && as === 'acked') return true
       if (as === 'skipped') return delivery.settle(as, along)
       faults.at(`before-${what}`)
       if (plant === 'double-death' && along !== undefined) {
