@@ -6,10 +6,10 @@ export const PROMISED_IDS: readonly string[] = [
   ...range('CN', '1 5 7 8 10 12 16 18 20 24'),
   ...range('V', '12-32 50 51'),
   ...range('VN', '1-9 11-17'),
-  ...range('W', '4-8 13 14 31 34 35 55-58'),
-  ...range('WN', '1 4 6 9-17 20 21'),
-  ...range('L', '8-16 45-51 60'),
-  ...range('LN', '1 2 7 9 11 12 22'),
+  ...range('W', '1-19 31 34 35 55-58 86'),
+  ...range('WN', '1-17 20 21'),
+  ...range('L', '8-16 35-41 45-51 60'),
+  ...range('LN', '1 2 4-12 20 22'),
 ]
 
 function range(area: string, numbers: string): readonly string[] {

@@ -50,7 +50,8 @@ export interface KeepSettings {
 
 interface Receipt {
   readonly note: Note
-  left: number
+  /** The queues that are to get the message, by name: one that joins meanwhile is not waited for. */
+  readonly left: string[]
 }
 
 /** A queue, and the workers that serve it, one for each channel. */
@@ -211,14 +212,14 @@ export class LogKeeper implements Keeper {
       name: channel.name,
       append: (message, options, answer) => this.#desk.publish(channel, message, options, answer),
       expect: (message, note) => {
-        let count = 0
-        for (const { workers } of this.#bindings) if (workers.get(channel)?.wants(message)) count++
-        if (count > 0) {
-          const known = this.#receipts.get(message.id)
-          if (known === undefined) this.#receipts.set(message.id, { note, left: count })
-          else known.left += count
+        const left: string[] = []
+        for (const { what, workers } of this.#bindings) {
+          if (workers.get(channel)?.wants(message)) left.push(what.queue.name)
         }
-        return count
+        const known = this.#receipts.get(message.id)
+        if (known !== undefined) known.left.push(...left)
+        else if (left.length > 0) this.#receipts.set(message.id, { note, left })
+        return left.length
       },
       forget: (message) => this.#receipts.delete(message.id),
     }
@@ -311,7 +312,10 @@ export class LogKeeper implements Keeper {
     if (this.#receipts.size === 0) return
     const receipt = this.#receipts.get(message.id)
     if (receipt === undefined) return
-    if (--receipt.left === 0) this.#receipts.delete(message.id)
+    const at = receipt.left.indexOf(name)
+    if (at < 0) return
+    receipt.left.splice(at, 1)
+    if (receipt.left.length === 0) this.#receipts.delete(message.id)
     receipt.note.settled(name, outcome, value, reason, error)
   }
 
@@ -322,8 +326,9 @@ export class LogKeeper implements Keeper {
 
   /** No group gets the message: nobody need wait for them. */
   #refused(message: Envelope, name: string, error: unknown): void {
-    const left = this.#receipts.get(message.id)?.left ?? 0
-    for (let n = 0; n < left; n++) this.#tellReceipt(message, name, 'dropped', undefined, 'queue-full', error)
+    const receipt = this.#receipts.get(message.id)
+    this.#receipts.delete(message.id)
+    for (const _ of receipt?.left ?? []) receipt?.note.settled(name, 'dropped', undefined, 'queue-full', error)
   }
 
   #drop(stream: string, group: string, offset: string, error: BusError): boolean {

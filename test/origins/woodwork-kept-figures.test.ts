@@ -62,7 +62,7 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
     await r.advance(1_000)
     for (const n of range(3)) await bus.send('component', n)
     for (const n of range(2)) await bus.publish('bad', n)
-    await until(async () => (await r.advance(1_100), bus.stats(), await settled(env), bus.stats().retrying === 2))
+    await r.when(() => bus.stats().retrying === 2, 1_100)
     expect(bus.stats()).toMatchObject({ running: true, retrying: 2, deadLetters: 0, retried: 2 })
     expect(bus.stats().uptimeMs).toBe(env.monotonicMs())
     expect(bus.stats().messagesPerSecond).toBeGreaterThan(0)
@@ -70,12 +70,12 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
     const component = bus.agent('component')
     expect(component).toMatchObject({ registeredAt, handled: { normal: 3 } })
     expect(component?.lastHandled).toBeGreaterThanOrEqual(registeredAt + 1_000)
-    await until(async () => (await r.advance(10_000), bus.stats().deadLetters === 2))
+    await r.when(() => bus.stats().deadLetters === 2, 10_000)
     expect(bus.stats()).toMatchObject({ retrying: 0, deadLettered: 2 })
     expect(bus.stats().successRate).toBeCloseTo(3 / 5, 10)
     const [first] = await bus.deadLetters.list()
     await bus.deadLetters.discard(first?.id ?? '')
-    await until(async () => (await r.advance(1_100), bus.stats(), await settled(env), bus.stats().deadLetters === 1))
+    await r.when(() => bus.stats().deadLetters === 1, 1_100)
     expect(bus.stats().deadLettered).toBe(2)
   })
 
@@ -93,7 +93,7 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
       return bus.health().status
     }
     for (const n of range(50)) await bus.publish('bad', n)
-    await until(async () => (await settled(env), bus.stats().ledger.failed === 50))
+    await r.when(() => bus.stats().ledger.failed === 50)
     expect(await look()).toBe('healthy')
     expect(bus.health().backend).toEqual({
       name: expect.any(String),
@@ -109,7 +109,7 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
     await until(async () => (await look()) === 'healthy')
     for (const n of range(10)) await bus.publish('bad', n)
     await bus.deadLetters.discardAll()
-    await until(async () => (await settled(env), bus.stats().ledger.failed === 61))
+    await r.when(() => bus.stats().ledger.failed === 61)
     await bus.deadLetters.discardAll()
     expect(await look()).toBe('unhealthy')
     expect(bus.health().reasons).toEqual([expect.stringContaining('61 deliveries failed')])
@@ -130,18 +130,18 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
     }
     bus.subscribe('work', handler, { group: 'g', concurrency: 1, handlerTimeoutMs: 600_000 })
     await bus.publish('work', 'running')
-    await until(async () => (await r.advance(1), seen.length === 1))
+    await r.when(() => seen.length === 1, 1)
     // Some are in hand and wait for the handler, the others lie in the log.
     for (const n of range(6)) await bus.publish('work', n, { ttlMs: 1_000 })
     await r.advance(30_000)
-    await until(async () => (await settled(r.env), await bus.deadLetters.count()) === 6)
+    await r.when(async () => (await bus.deadLetters.count()) === 6)
     expect((await bus.deadLetters.list()).map(({ reason, code }) => [reason, code])).toEqual(
       range(6).map(() => ['expired', 'MESSAGE_EXPIRED']),
     )
     expect(await ledgerOf(bus)).toMatchObject({ published: 7, expired: 6, pending: 0, balance: 0 })
     expect(seen).toEqual(['running'])
     wait.open()
-    await until(async () => (await settled(r.env), await ledgerOf(bus)).acked === 1)
+    await r.when(async () => (await ledgerOf(bus)).acked === 1)
     expect(seen).toEqual(['running'])
   })
 
@@ -149,13 +149,13 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
     await using store = make()
     const retry = { attempts: 9, firstDelayMs: 700, factor: 1, jitter: 'none' } as const
     await using r = await keptRig(store, { defaults: { retry } })
-    const { bus, env } = r
+    const { bus } = r
     const seen: string[] = []
     await bus.publish('late', 'late', { ttlMs: 1_000 })
     const { receipt } = await bus.publish('bad', 'bad', { ttlMs: 1_500, session: 's', receipt: true })
     await r.advance(1_200)
     bus.subscribe('late', ({ data }) => void seen.push(String(data)), { group: 'g' })
-    await until(async () => (await settled(env), await bus.deadLetters.count()) === 1)
+    await r.when(async () => (await bus.deadLetters.count()) === 1)
     expect(seen).toEqual([])
     bus.subscribe(
       'bad',
@@ -166,7 +166,7 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
       { group: 'g' },
     )
     await r.advance(2_000)
-    await until(async () => (await settled(env), await bus.deadLetters.count()) === 2)
+    await r.when(async () => (await bus.deadLetters.count()) === 2)
     expect(seen).toEqual(['bad 1'])
     expect((await bus.deadLetters.list({ order: 'oldest' })).map(({ reason }) => reason)).toEqual([
       'expired',

@@ -31,9 +31,9 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
         { group: 'g', concurrency: 1 },
       )
       for (const n of range(5)) await bus.publish('work', 100 + n, { priority: 'critical', session: `s${n % 3}` })
-      await until(async () => (await settled(env), failed >= 3))
+      await r.when(() => failed >= 3)
       for (const n of range(100)) await bus.publish('work', n)
-      await until(async () => (await settled(env), done.size > 0))
+      await r.when(() => done.size > 0)
       const stopping = bus.stop()
       await settled(env)
       expect((await faultOf(bus.publish('work', 1_000))).code).toBe('NOT_RUNNING')

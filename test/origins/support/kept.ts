@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { onTestFinished } from 'vitest'
 import type { Bus, OpenOptions } from '../../../src/index.ts'
 import { type FakeEnv, fakeEnv } from '../../../src/testing/index.ts'
-import type { Store } from '../../kept/support.ts'
+import { type Store, until } from '../../kept/support.ts'
 
 export { BACKENDS, ledgerOf, type Store, until } from '../../kept/support.ts'
 
@@ -19,22 +19,30 @@ export interface KeptRig extends AsyncDisposable {
   readonly env: FakeEnv
   /** Moves the clock in small steps, so that what the log answers in between is met at its time. */
   advance(ms: number): Promise<void>
+  /** Waits until it is so, moving the clock on by `stepMs` before each look. */
+  when(condition: () => boolean | Promise<boolean>, stepMs?: number): Promise<void>
 }
 
 /** Opens a bus under a clock that stands still; ends at once, whatever still runs. */
 export async function keptRig(store: Store, options: OpenOptions = {}, env: FakeEnv = fakeEnv()): Promise<KeptRig> {
   const bus = await store.open({ ...options, env })
+  const advance = async (ms: number): Promise<void> => {
+    await settled(env)
+    const stepMs = Math.max(1, ms / 10)
+    for (let left = ms; left > 0; left -= stepMs) {
+      await env.advance(Math.min(stepMs, left))
+      await settled(env)
+    }
+  }
   return {
     bus,
     env,
-    async advance(ms) {
-      await settled(env)
-      const stepMs = Math.max(1, ms / 10)
-      for (let left = ms; left > 0; left -= stepMs) {
-        await env.advance(Math.min(stepMs, left))
-        await settled(env)
-      }
-    },
+    advance,
+    when: (condition, stepMs = 0) =>
+      until(async () => {
+        await advance(stepMs)
+        return condition()
+      }),
     async [Symbol.asyncDispose]() {
       const closing = bus.close({ limitMs: 0 })
       await Promise.race([closing, pushed(env)])
