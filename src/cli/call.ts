@@ -61,6 +61,8 @@ export function openCall(io: CliIo, out: Output, options: GlobalOptions): OpenCa
       ends.push(
         io.onSignal(() => {
           if (wasInterrupted) io.exit(EXIT.interrupted)
+          // A terminal shows Ctrl-C as ^C, in the middle of a line.
+          if (io.stderr.isTTY) void io.stderr.write('\n')
           wasInterrupted = true
           gone.abort()
         }),

@@ -42,6 +42,8 @@ export interface Output {
 /** Milliseconds between two pictures of a progress. */
 const PICTURE_MS = 100
 const GAP = '  '
+/** With less room than this, the column that gives way stands on a line of its own below each row. */
+const LEAST_ROOM = 30
 
 /** What the commands write with. Colour only on a terminal, and not with NO_COLOR or TERM=dumb. */
 export function outputOf(io: CliIo, json: boolean): Output {
@@ -112,7 +114,7 @@ export function outputOf(io: CliIo, json: boolean): Output {
   }
 }
 
-/** The lines of a table whose columns stand below each other; cells are made safe for a terminal. */
+/** The lines of a table whose columns stand below each other; cells are made safe for a terminal, and fit its width where one column gives way. */
 export function tableLines(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
@@ -124,16 +126,19 @@ export function tableLines(
     Math.max(widthOf(title), ...cells.map((row) => widthOf(row[index] ?? ''))),
   )
   const giving = columns.findIndex(({ gives }) => gives)
+  let below = false
   if (width !== undefined && giving >= 0) {
-    const others = widths.reduce((sum, one) => sum + one, GAP.length * (columns.length - 1)) - (widths[giving] ?? 0)
-    const least = widthOf(columns[giving]?.title ?? '')
-    widths[giving] = Math.max(Math.min(widths[giving] ?? 0, width - others), Math.max(least, 8))
+    const natural = widths[giving] ?? 0
+    const room = width - widths.reduce((sum, one) => sum + one, GAP.length * (columns.length - 1)) + natural
+    below = giving === columns.length - 1 && room < Math.min(natural, LEAST_ROOM)
+    widths[giving] = Math.min(natural, Math.max(room, LEAST_ROOM))
   }
+  const shown = below ? columns.slice(0, -1) : columns
   const lineOf = (row: readonly string[], paint: (column: Column, text: string) => string): string =>
-    columns
+    shown
       .map((column, index) => {
         const text = cut(row[index] ?? '', widths[index] ?? 0)
-        const isLast = index === columns.length - 1 && column.side !== 'right'
+        const isLast = index === shown.length - 1 && column.side !== 'right'
         return paint(column, isLast ? text : pad(text, widths[index] ?? 0, column.side === 'right' ? 'left' : 'right'))
       })
       .join(GAP)
@@ -142,8 +147,12 @@ export function tableLines(
     columns.map(({ title }) => title),
     (_column, text) => look('bold', text),
   )
+  const paint = ({ look: own }: Column, text: string): string => (own === undefined ? text : look(own, text))
   return [
     head,
-    ...cells.map((row) => lineOf(row, ({ look: own }, text) => (own === undefined ? text : look(own, text)))),
+    ...cells.flatMap((row) => {
+      const line = lineOf(row, paint)
+      return below ? [line, `    ${cut(row.at(-1) ?? '', (width ?? 0) - 4)}`] : [line]
+    }),
   ]
 }

@@ -100,5 +100,5 @@ test.each([
 })
 
 test.each(['{a:1}', '[1,', '"x', ' {'])('data that begins as JSON must be JSON: %s', (text) =>
-  expect(() => parseData(text, false)).toThrow(/--text/),
+  expect(() => parseData(text, false)).toThrow(/begins like JSON/),
 )

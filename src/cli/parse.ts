@@ -135,10 +135,7 @@ export function parseData(text: string, asText: boolean): unknown {
     return JSON.parse(text) as unknown
   } catch (error) {
     if (!/^\s*[[{"]/.test(text)) return text
-    const why = (error as Error).message
-    throw new InvalidArgumentError(
-      `it begins like JSON and is none: ${why}. Mend it, or give --text to send it as text.`,
-    )
+    throw new InvalidArgumentError(`it begins like JSON and is none: ${(error as Error).message}`)
   }
 }
 

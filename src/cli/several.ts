@@ -32,7 +32,7 @@ export async function eachById(
   }
   if (out.json) await out.document({ [done]: went, failed, interrupted: stop.interrupted() })
   else if (ids.length === 1 && went.length === 1) await out.text(`${done} ${oneLine(went[0] ?? '')}`)
-  else {
+  else if (ids.length !== 1) {
     const more = [failed.length > 0 ? `${failed.length} failed` : '', stop.interrupted() ? 'interrupted' : '']
     await out.text([`${counted(went.length, 'dead letter')} ${done}`, ...more.filter(Boolean)].join(', '))
   }

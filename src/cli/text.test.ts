@@ -6,7 +6,7 @@ import { bytesText, counted, cut, localTime, oneLine, pad, spanText, widthOf } f
 test('what controls a terminal, or turns the direction of text, is taken out or shown', () => {
   expect(oneLine('a\x1b[31mred\x1b[0m b')).toBe('ared b')
   expect(oneLine('one\ntwo\tthree')).toBe('one two three')
-  expect(oneLine('\u0007\u009b2J\u202eevil')).toBe('\\u00072J\\u202eevil')
+  expect(oneLine('\u0007\u009b2J\u202eevil')).toBe('\\u0007\\u202eevil')
   expect(oneLine('grüße 日本 👍')).toBe('grüße 日本 👍')
 })
 
@@ -48,7 +48,15 @@ test('the columns of a table stand below each other, and one gives way on a narr
     'a       1  short',
     '日本  100  an error that is rather long',
   ])
-  const narrow = tableLines(columns, rows, 24, plain)
-  expect(narrow[2]).toBe('日本  100  an error tha…')
-  expect(narrow.map(widthOf).every((width) => width <= 24)).toBe(true)
+  const narrow = tableLines(columns, [['a', '1', `${'long '.repeat(20)}`]], 50, plain)
+  expect(narrow).toEqual(['ID  N  ERROR', `a   1  ${'long '.repeat(8)}lo…`])
+  expect(widthOf(narrow[1] ?? '')).toBe(50)
+})
+
+test('a column with too little room stands on a line of its own below each row', () => {
+  const columns = [{ title: 'ID' }, { title: 'ERROR', gives: true }] as const
+  const plain = (_look: unknown, text: string): string => text
+  const lines = tableLines(columns, [['an id that is long', 'an error that is rather long']], 30, plain)
+  expect(lines).toEqual(['ID', 'an id that is long', '    an error that is rather l…'])
+  expect(tableLines(columns, [['id', 'short']], 30, plain)).toEqual(['ID  ERROR', 'id  short'])
 })

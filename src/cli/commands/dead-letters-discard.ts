@@ -55,7 +55,6 @@ async function isSure(call: Call, count: number): Promise<boolean> {
   const stop = call.stop()
   await io.stderr.write(`Discard ${counted(count, 'dead letter')}? They cannot be brought back. [y/N] `)
   const sure = await isYes(io.stdin, stop.signal)
-  if (stop.signal.aborted) await io.stderr.write('\n')
   if (!sure) await out.note('nothing was discarded')
   return sure
 }

@@ -138,7 +138,10 @@ function dataOf(text: string, options: Options, where: string): unknown {
   try {
     return parseData(text, options.text === true)
   } catch (error) {
-    throw usage(`${where}the data is wrong: ${(error as Error).message}`, 'mend the JSON, or give --text')
+    throw usage(
+      `${where}the data is wrong: ${(error as Error).message}`,
+      'mend the JSON, or give --text to send it as text',
+    )
   }
 }
 
