@@ -71,7 +71,10 @@ export class Delivery implements Context {
   readonly startedMs: number
   /** As it was when it was handed out: a handler might change its own envelope. */
   readonly session: string | undefined
-  /** Present while it is counted among the running ones: not for a handler that returns at once and asks for nothing. */
+  /**
+   * Present while it is counted among the running ones: not for a handler that returns at once and asks for nothing, unless it goes on
+   * in the place of another.
+   */
   run: Run | undefined = undefined
   ended = false
   #extra: Extra | undefined = undefined
@@ -134,7 +137,7 @@ export class Delivery implements Context {
   }
 
   extend(limitMs: number = this.member.timeoutMs): void {
-    this.run?.extend(limitMs)
+    if (this.run?.isWaiting) this.run.extend(limitMs)
   }
 
   /** This handling waits for something now; while it does, it takes no room among the running handlers. */
@@ -198,6 +201,12 @@ export class Run extends Deadline {
     this.isWaiting = false
     const { delivery } = this
     if (delivery !== undefined) delivery.end('failed', undefined, 'handler-error', error)
+  }
+
+  /** Serves the next delivery in the place of the one that has ended. */
+  serve(delivery: Delivery): void {
+    this.delivery = delivery
+    delivery.run = this
   }
 
   /** The handler returned a promise: its time runs. */
