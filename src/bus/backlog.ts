@@ -56,6 +56,16 @@ export class Backlog {
     this.#again.push(message)
   }
 
+  /** True when nothing but the lanes says what goes next. */
+  get isPlain(): boolean {
+    return this.#lines === undefined && this.#urgent === undefined && this.#again === undefined
+  }
+
+  /** Takes the next message out of the lanes, whoever is busy; right only while {@link isPlain}. */
+  takePlain(): Envelope | undefined {
+    return this.#lanes.take()
+  }
+
   get hasUrgent(): boolean {
     return this.#urgent !== undefined
   }

@@ -20,7 +20,8 @@ import { Maker, type Origin } from './maker.ts'
 import { checkCall, type EffectiveOptions, REPLY_RULES } from './options.ts'
 import type { Publisher } from './publisher.ts'
 import { Pump } from './pump.ts'
-import type { Queue, QueueHost } from './queue.ts'
+import type { Queue } from './queue.ts'
+import type { QueueHost } from './queue-host.ts'
 import { type Pending, type RequestHost, RequestTable, SingleRequest } from './request.ts'
 import { type Limits, limitsOf } from './room.ts'
 import { Router } from './router.ts'
@@ -47,7 +48,7 @@ export interface Counters {
 }
 
 /** The parts of one bus, and what happens when a delivery ends. The verbs are in `verbs.ts`, read `bus.ts` first. */
-export class Core implements QueueHost, RequestHost {
+export class Core implements QueueHost<Queue>, RequestHost {
   readonly env: Env
   readonly clock: Clock
   readonly wheel: TimerWheel
@@ -191,6 +192,16 @@ export class Core implements QueueHost, RequestHost {
     this.#handledNoted = this.#handled
   }
 
+  get isQuiet(): boolean {
+    return !handled.hasSubscribers
+  }
+
+  settlePlain(account: Account): void {
+    this.#countHandled()
+    account.settle('handled')
+    if (this.#onSettled !== undefined) this.tellSettled()
+  }
+
   settle(
     queue: Queue,
     message: Envelope,
@@ -202,9 +213,7 @@ export class Core implements QueueHost, RequestHost {
   ): void {
     const note = Envelope.noteOf(message) as Note | undefined
     if (outcome === 'handled' && note === undefined && value === undefined && !handled.hasSubscribers) {
-      this.#countHandled()
-      ;(Envelope.accountOf(message) as Account).settle('handled')
-      if (this.#onSettled !== undefined) this.tellSettled()
+      this.settlePlain(Envelope.accountOf(message) as Account)
       return
     }
     const name = delivery === undefined ? queue.name : delivery.name

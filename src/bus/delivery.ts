@@ -78,7 +78,10 @@ export class Delivery implements Context {
   readonly startedMs: number
   /** As it was when it was handed out: a handler might change its own envelope. */
   readonly session: string | undefined
-  /** Present while it is counted among the running ones: not for a handler that returns at once and asks for nothing. */
+  /**
+   * Present while it is counted among the running ones: not for a handler that returns at once and asks for nothing, unless it goes on
+   * in the place of another.
+   */
   run: Run | undefined = undefined
   ended = false
   #extra: Extra | undefined = undefined
@@ -141,7 +144,7 @@ export class Delivery implements Context {
   }
 
   extend(limitMs: number = this.member.timeoutMs): void {
-    this.run?.extend(limitMs)
+    if (this.run?.isWaiting) this.run.extend(limitMs)
   }
 
   nack(options: NackOptions = {}): void {
@@ -214,6 +217,12 @@ export class Run extends Deadline {
     if (delivery !== undefined) delivery.end('failed', undefined, 'handler-error', error)
   }
 
+  /** Serves the next delivery in the place of the one that has ended. */
+  serve(delivery: Delivery): void {
+    this.delivery = delivery
+    delivery.run = this
+  }
+
   /** The handler returned a promise: its time runs. */
   begin(delivery: Delivery): void {
     this.isWaiting = true
@@ -270,4 +279,11 @@ export class Run extends Deadline {
     if (this.wheelSlot >= 0) host.wheel.remove(this)
     if (!this.isWaiting && host.runs.length < MOST_SPARE_RUNS) host.runs.push(this)
   }
+}
+
+/** True when the failed message stays in the hands of its queue, and its session waits for it. */
+export function isHeld(delivery: Delivery, reason: FailureReason | undefined, error: unknown): boolean {
+  if (delivery.session === undefined) return false
+  const note = Envelope.noteOf(delivery.message) as Note | undefined
+  return note?.hold?.(delivery, reason as FailureReason, error) === true
 }

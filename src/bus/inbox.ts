@@ -3,7 +3,8 @@ import { BusError } from '../kit/errors.ts'
 import { Deadline } from '../kit/timer-wheel.ts'
 import type { Message } from '../message/message.ts'
 import type { Core } from './core.ts'
-import type { Queue, Receiver } from './queue.ts'
+import type { Queue } from './queue.ts'
+import type { Receiver } from './receivers.ts'
 
 /** How long to wait for a message. */
 export interface ReceiveOptions {

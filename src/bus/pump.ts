@@ -65,6 +65,17 @@ export class Pump {
     return this.active < this.limit && !this.paused
   }
 
+  /** True when a queue may hand out its next message at once, in the place of one that has ended. */
+  get mayGoOn(): boolean {
+    return !this.paused && this.active <= this.limit && this.#blocked.size === 0 && !this.#mustYield()
+  }
+
+  /** A handler took the place of one that has ended. */
+  wentOn(): void {
+    this.acquired++
+    this.sinceTurn++
+  }
+
   mayStart(queue: Queue): boolean {
     if (this.paused) {
       this.schedule(queue)

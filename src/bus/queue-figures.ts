@@ -5,12 +5,14 @@ import type { Queue } from './queue.ts'
 export type HandledByLevel = Readonly<Record<Priority, number>>
 
 export function handledBy(queue: Queue): HandledByLevel {
-  const [critical = 0, high = 0, , low = 0, background = 0] = queue.handledByLane ?? []
-  const normal = queue.handledNormal + (queue.handledByLane?.[2] ?? 0)
+  const { handledNormal, handledByLane } = queue.handled
+  const [critical = 0, high = 0, , low = 0, background = 0] = handledByLane ?? []
+  const normal = handledNormal + (handledByLane?.[2] ?? 0)
   return { critical, high, normal, low, background }
 }
 
 /** Wall-clock milliseconds of the last handled message; undefined before the first. */
 export function lastHandled(queue: Queue): number | undefined {
-  return queue.lastHandledMs < 0 ? undefined : queue.clock.wallMs(queue.lastHandledMs)
+  const { lastHandledMs } = queue.handled
+  return lastHandledMs < 0 ? undefined : queue.clock.wallMs(lastHandledMs)
 }

@@ -1,15 +1,15 @@
 import { BusError } from '../kit/errors.ts'
 import { Envelope } from '../message/message.ts'
-import { laneOf, type Priority } from '../message/priority.ts'
 import type { Account } from './account.ts'
 import type { FailureReason, Outcome } from './ack.ts'
 import { Backlog } from './backlog.ts'
-import { Crew } from './crew.ts'
-import { Delivery, type DeliveryOwner, type Note, Run } from './delivery.ts'
+import { Crew, type Handled } from './crew.ts'
+import { Delivery, type DeliveryOwner, isHeld, type Note, Run } from './delivery.ts'
 import { invoke } from './invoke.ts'
 import type { Member } from './member.ts'
 import { whyOver } from './over.ts'
-import type { HostOf } from './queue-host.ts'
+import type { QueueHost } from './queue-host.ts'
+import { type Receiver, Receivers } from './receivers.ts'
 import { type Limits, type Overflowed, Room, type RoomOwner } from './room.ts'
 
 // Hot path: written for the machine. Everything that a plain subscription does not use is made on demand.
@@ -17,25 +17,20 @@ import { type Limits, type Overflowed, Room, type RoomOwner } from './room.ts'
 /** Messages one queue may hand out before the others get their turn. */
 const TURN = 64
 
-/** What a queue needs from the bus around it. */
-export type QueueHost = HostOf<Queue>
-
-/** Who takes messages by hand; false when it has given up meanwhile. */
-export type Receiver = { take(message: Envelope): boolean }
-
 /**
  * Where messages wait for one subscription, one agent, or the members of one group, and from where they are handed out: highest lane
  * first, sessions in order, one at a time or as many as the members allow.
  */
 export class Queue implements DeliveryOwner, RoomOwner {
-  readonly host: QueueHost
+  readonly host: QueueHost<Queue>
   readonly name: string
   limits: Limits
   /** Made when the queue first comes to its limits. */
   #room: Room | undefined = undefined
   readonly #crew = new Crew()
-  readonly #backlog: Backlog
-  #receivers: Receiver[] | undefined = undefined
+  /** What waits; `held.ts` holds sessions in it. */
+  readonly backlog: Backlog
+  #receivers: Receivers | undefined = undefined
   #dispatching = false
   scheduled = false
   closed = false
@@ -43,27 +38,22 @@ export class Queue implements DeliveryOwner, RoomOwner {
   dequeued = 0
   dropped = 0
   maxSize = 0
-  /** Handled messages of the level normal, and of all levels but that. */
-  handledNormal = 0
-  handledByLane: number[] | undefined = undefined
-  /** Whole monotonic milliseconds, which take no room of their own; below zero before the first. */
-  lastHandledMs = -1
   /** Whole monotonic milliseconds of the last progress: a message came into an empty queue, or one was settled. */
   progressMs: number
 
-  constructor(host: QueueHost, name: string, limits: Limits, overtaking: number, holds: boolean = false) {
+  constructor(host: QueueHost<Queue>, name: string, limits: Limits, overtaking: number, holds: boolean = false) {
     this.host = host
     this.name = name
     this.limits = limits
-    this.#backlog = new Backlog(this.#crew, overtaking, holds)
+    this.backlog = new Backlog(this.#crew, overtaking, holds)
     this.progressMs = Math.floor(host.clock.lastMs)
   }
 
-  get clock(): QueueHost['clock'] {
+  get clock(): QueueHost<Queue>['clock'] {
     return this.host.clock
   }
 
-  get wheel(): QueueHost['wheel'] {
+  get wheel(): QueueHost<Queue>['wheel'] {
     return this.host.wheel
   }
 
@@ -73,7 +63,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
   }
 
   get #limitsMet(): Room {
-    this.#room ??= new Room(this, this.#backlog.overtaking)
+    this.#room ??= new Room(this, this.backlog.overtaking)
     return this.#room
   }
 
@@ -95,7 +85,7 @@ export class Queue implements DeliveryOwner, RoomOwner {
 
   /** Messages that wait. */
   get size(): number {
-    return this.#backlog.size
+    return this.backlog.size
   }
 
   get running(): number {
@@ -106,6 +96,11 @@ export class Queue implements DeliveryOwner, RoomOwner {
     return this.#crew.members
   }
 
+  /** How much was handled, and when last. */
+  get handled(): Handled {
+    return this.#crew
+  }
+
   /** Deliveries being handled now, newest first. */
   *runs(): IterableIterator<Delivery> {
     for (const { delivery } of this.#crew.runs()) if (delivery !== undefined) yield delivery
@@ -113,11 +108,10 @@ export class Queue implements DeliveryOwner, RoomOwner {
 
   join(member: Member): void {
     this.#crew.join(member)
-    this.#backlog.crewChanged()
+    this.backlog.crewChanged()
     this.host.schedule(this)
   }
 
-  /** False when the member was not there. */
   leave(member: Member): boolean {
     return this.#crew.leave(member)
   }
@@ -146,42 +140,18 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.#accept(message, this.size + 1)
   }
 
-  /** Messages of one lane that wait behind their sessions. */
-  parkedIn(lane: number): number {
-    return this.#backlog.parkedIn(lane)
-  }
-
-  /** Nothing of the session goes until {@link again} or {@link release}. */
-  hold(session: string): void {
-    this.#backlog.hold(session)
-  }
-
-  release(session: string): void {
-    this.#backlog.release(session)
-    this.host.schedule(this)
-  }
-
-  /** Tries a message again for which its session was held. */
-  again(message: Envelope): void {
-    this.#backlog.again(message)
-    this.host.schedule(this)
-  }
-
   /** Takes a message in that must not wait, whatever is running: it breaks a cycle of waiting. */
   urge(message: Envelope): void {
     ;(Envelope.accountOf(message) as Account).accept()
     this.enqueued++
-    this.#backlog.urge(message)
+    this.backlog.urge(message)
     this.host.schedule(this)
   }
 
   /** True when a message would be handled now, without waiting for anything that runs. */
   couldStart(session: string | undefined): boolean {
     if (this.size > 0) return false
-    if (this.#receivers !== undefined && this.#receivers.length > 0) return true
-    if (!this.#crew.hasRoom(session !== undefined)) return false
-    for (const one of this.runs()) if (session !== undefined && one.session === session) return false
-    return true
+    return this.#receivers?.isWaiting || this.#crew.couldStart(session)
   }
 
   /** Hands out until nothing can start; handlers that end meanwhile are met by the loop that is running. */
@@ -198,28 +168,21 @@ export class Queue implements DeliveryOwner, RoomOwner {
 
   /** Takes the next message by hand; undefined when none waits. */
   poll(): Envelope | undefined {
-    for (;;) {
-      const message = this.#takeAny()
-      if (message === undefined) return undefined
-      if (!this.#isOver(message)) return this.#handOut(message)
-    }
+    let message = this.#takeAny()
+    while (message !== undefined && this.#isOver(message)) message = this.#takeAny()
+    return message === undefined ? undefined : this.#handOut(message)
   }
 
   /** Puts a receiver in line for the next message; the returned function takes it out again. */
   await(receiver: Receiver): () => void {
-    this.#receivers ??= []
-    this.#receivers.push(receiver)
-    return () => {
-      const at = this.#receivers?.indexOf(receiver) ?? -1
-      if (at >= 0) this.#receivers?.splice(at, 1)
-    }
+    this.#receivers ??= new Receivers()
+    return this.#receivers.add(receiver)
   }
 
   dropLowest(lane: number): boolean {
-    const message = this.#backlog.takeLowest(lane)
-    if (message === undefined) return false
-    this.drop(message, 'queue-full')
-    return true
+    const message = this.backlog.takeLowest(lane)
+    if (message !== undefined) this.drop(message, 'queue-full')
+    return message !== undefined
   }
 
   /** Settles a waiting message as dropped. */
@@ -256,11 +219,10 @@ export class Queue implements DeliveryOwner, RoomOwner {
   count(delivery: Delivery): Run {
     if (delivery.run !== undefined) return delivery.run
     const run = this.host.runs.pop() ?? new Run()
-    run.delivery = delivery
-    delivery.run = run
+    run.serve(delivery)
     const { session } = delivery
     this.#crew.begin(run, delivery.member, session !== undefined)
-    this.#backlog.started(session)
+    this.backlog.started(session)
     this.host.started()
     return run
   }
@@ -272,50 +234,104 @@ export class Queue implements DeliveryOwner, RoomOwner {
     reason: FailureReason | undefined,
     error: unknown,
   ): void {
-    const { message, run, session } = delivery
+    const { message, run } = delivery
+    if (run !== undefined && outcome === 'handled' && value === undefined && this.#goOn(delivery, run)) return
     // Decided before the session's line goes on: a message that is tried again keeps its place.
-    const held = outcome === 'failed' && this.#isHeld(delivery, reason as FailureReason, error)
-    if (run !== undefined) {
-      this.#crew.end(run, delivery.member, session !== undefined)
-      run.release(this.host)
-      delivery.run = undefined
-      if (!held) this.#backlog.ended(session)
-      this.host.ended()
-      if (this.closed && this.#crew.running === 0) this.host.leaving.delete(this)
-    } else if (held) this.#backlog.hold(session as string)
-    else this.#backlog.skipped(session)
+    const held = outcome === 'failed' && !this.closed && isHeld(delivery, reason, error)
+    if (run !== undefined) this.#stopRun(delivery, run, held)
+    else if (held) this.backlog.hold(delivery.session as string)
+    else this.backlog.skipped(delivery.session)
     this.#noteEnd(message, delivery.startedMs, this.host.clock.nowMs(), outcome === 'handled')
     if (!held) this.host.settle(this, message, outcome, value, reason, error, delivery)
     if (!this.#dispatching && !this.scheduled && this.size > 0) this.host.resume(this)
   }
 
-  #isHeld(delivery: Delivery, reason: FailureReason, error: unknown): boolean {
-    if (delivery.session === undefined || this.closed) return false
-    const note = Envelope.noteOf(delivery.message) as Note | undefined
-    return note?.hold?.(delivery, reason, error) === true
+  #stopRun(delivery: Delivery, run: Run, held: boolean): void {
+    this.#crew.end(run, delivery.member, delivery.session !== undefined)
+    run.release(this.host)
+    delivery.run = undefined
+    if (!held) this.backlog.ended(delivery.session)
+    this.host.ended()
+    if (this.closed && this.#crew.running === 0) this.host.leaving.delete(this)
+  }
+
+  /** Where that was all in hand and nobody waits for it, its run serves the next message: it need not leave the lists and come back. */
+  #goOn(delivery: Delivery, run: Run): boolean {
+    if (this.#dispatching || this.scheduled || this.closed || this.#room !== undefined) return false
+    const { host } = this
+    const crew = this.#crew
+    const { message, member } = delivery
+    if (crew.running !== 1 || crew.only !== member || run.wheelSlot >= 0 || !Envelope.isPlain(message)) return false
+    if (!this.backlog.isPlain || this.backlog.size === 0 || !host.isQuiet || !host.pump.mayGoOn) return false
+    const next = this.backlog.takePlain() as Envelope
+    const nowMs = host.clock.nowMs()
+    this.#noteEnd(message, delivery.startedMs, nowMs, true)
+    host.settlePlain(Envelope.accountOf(message) as Account)
+    this.#dispatching = true
+    try {
+      if (Envelope.isPlain(next)) {
+        ;(Envelope.accountOf(next) as Account).channel.latency.record(nowMs - Envelope.publishedMs(next))
+        this.dequeued++
+        const another = new Delivery(this, member, next, nowMs)
+        crew.exchange(run, delivery, another)
+        host.pump.wentOn()
+        invoke(another)
+      } else {
+        this.#stopRun(delivery, run, false)
+        this.#start(next)
+      }
+    } finally {
+      this.#dispatching = false
+    }
+    if (this.size > 0 && !this.scheduled && (crew.hasRoom(false) || !this.backlog.isPlain)) host.resume(this)
+    return true
   }
 
   #handOutTurn(): void {
-    const { clock, pump } = this.host
-    const backlog = this.#backlog
+    const { host } = this
+    const { clock, pump } = host
+    const crew = this.#crew
     let handed = 0
     // Set while a reading of the clock is newer than everything that happened since.
     let nowMs = -1
     for (; handed < TURN; handed++) {
-      if (this.#crew.isEmpty) break
-      if (backlog.size === 0 || (!pump.hasRoom && !backlog.hasUrgent && !pump.mayStart(this))) break
-      const message = backlog.next()
+      const { only } = crew
+      const isFree = only !== undefined && crew.running === 0 && pump.hasRoom
+      const isPlain = isFree && this.backlog.isPlain && this.#room === undefined
+      const message = isPlain ? this.backlog.takePlain() : this.#next()
       if (message === undefined) break
-      if (this.#room !== undefined) this.#room.shrank(backlog.size)
-      if (Envelope.mayBeOver(message) && this.#isOver(message)) continue
+      if (!isPlain || !Envelope.isPlain(message) || !host.isQuiet) {
+        this.#start(message)
+        nowMs = -1
+        continue
+      }
+      // As in `#start`, without what such a message does not need.
       const startedMs = nowMs < 0 ? clock.nowMs() : nowMs
-      if (this.#start(message, startedMs)) {
-        nowMs = clock.nowMs()
-        this.#noteEnd(message, startedMs, nowMs, true)
-      } else nowMs = -1
+      const account = Envelope.accountOf(message) as Account
+      account.channel.latency.record(startedMs - Envelope.publishedMs(message))
+      this.dequeued++
+      const delivery = new Delivery(this, only, message, startedMs)
+      nowMs = -1
+      if (!invoke(delivery)) continue
+      delivery.ended = true
+      this.backlog.skipped(delivery.session)
+      nowMs = clock.nowMs()
+      this.#noteEnd(message, startedMs, nowMs, true)
+      host.settlePlain(account)
     }
     pump.sinceTurn += handed
-    if (handed === TURN && backlog.size > 0) this.host.schedule(this)
+    if (handed === TURN && this.size > 0) host.schedule(this)
+  }
+
+  /** Takes the next message that may be handed out now. */
+  #next(): Envelope | undefined {
+    const { pump } = this.host
+    const { backlog } = this
+    if (this.#crew.isEmpty || backlog.size === 0) return undefined
+    if (!pump.hasRoom && !backlog.hasUrgent && !pump.mayStart(this)) return undefined
+    const message = backlog.next()
+    if (message !== undefined) this.#room?.shrank(backlog.size)
+    return message
   }
 
   #accept(message: Envelope, size: number): void {
@@ -323,55 +339,50 @@ export class Queue implements DeliveryOwner, RoomOwner {
     this.enqueued++
     if (size > this.maxSize) this.maxSize = size
     if (size === 1 && this.#crew.running === 0) this.progressMs = Math.floor(this.host.clock.lastMs)
-    this.#backlog.push(message)
+    this.backlog.push(message)
     if (size > this.limits.highMark) this.#limitsMet.grew(size)
-    if (this.#crew.isEmpty) this.#feed()
+    if (this.#crew.isEmpty) this.#receivers?.feed(this)
     else if (!this.scheduled && !this.#dispatching && (this.#crew.running === 0 || this.#crew.hasRoom(true))) {
       this.host.schedule(this)
     }
   }
 
   #takeAny(): Envelope | undefined {
-    const message = this.#backlog.takeAny()
+    const message = this.backlog.takeAny()
     if (message !== undefined) this.#room?.shrank(this.size)
     return message
   }
 
-  /** True when the message was handled at once, without a word. */
-  #start(message: Envelope, nowMs: number): boolean {
-    ;(Envelope.accountOf(message) as Account).channel.latency.record(nowMs - Envelope.publishedMs(message))
+  /** Hands one message out, unless it is over. */
+  #start(message: Envelope): void {
+    if (Envelope.mayBeOver(message) && this.#isOver(message)) return
+    const { clock } = this.host
+    const startedMs = clock.nowMs()
+    ;(Envelope.accountOf(message) as Account).channel.latency.record(startedMs - Envelope.publishedMs(message))
     this.dequeued++
     const own = Envelope.isLoose(message) ? Envelope.ownCopy(message) : message
-    const delivery = new Delivery(this, this.#crew.choose(message.session !== undefined), own, nowMs)
+    const delivery = new Delivery(this, this.#crew.choose(message.session !== undefined), own, startedMs)
     const note = Envelope.noteOf(message) as Note | undefined
     if (note !== undefined) note.started(delivery)
-    if (!invoke(delivery)) return false
+    // True when the message was handled at once, without a word.
+    if (!invoke(delivery)) return
     delivery.ended = true
-    this.#backlog.skipped(delivery.session)
+    this.backlog.skipped(delivery.session)
+    this.#noteEnd(message, startedMs, clock.nowMs(), true)
     this.host.settle(this, message, 'handled', undefined, undefined, undefined, delivery)
-    return true
   }
 
   #noteEnd(message: Envelope, startedMs: number, nowMs: number, handled: boolean): void {
     this.progressMs = Math.floor(nowMs)
     ;(Envelope.accountOf(message) as Account).channel.handling.record(nowMs - startedMs)
-    if (handled) this.#noteHandled(message.priority, this.progressMs)
-  }
-
-  #noteHandled(priority: Priority, wholeMs: number): void {
-    this.lastHandledMs = wholeMs
-    if (priority === 'normal') this.handledNormal++
-    else {
-      this.handledByLane ??= [0, 0, 0, 0, 0]
-      this.handledByLane[laneOf(priority)]!++
-    }
+    if (handled) this.#crew.noteHandled(message.priority, this.progressMs)
   }
 
   /** Settles a message that must not be handled any more; false when it may. */
   #isOver(message: Envelope): boolean {
     const over = whyOver(message, this.host.clock.nowMs(), this.name)
     if (over === undefined) return false
-    this.#backlog.skipped(message.session)
+    this.backlog.skipped(message.session)
     if (over.outcome === 'dropped') this.drop(message, over.reason, over.error)
     else this.host.settle(this, message, over.outcome, undefined, over.reason, over.error, undefined)
     return true
@@ -379,22 +390,11 @@ export class Queue implements DeliveryOwner, RoomOwner {
 
   #handOut(message: Envelope): Envelope {
     const nowMs = this.host.clock.nowMs()
-    const account = Envelope.accountOf(message) as Account
-    account.channel.latency.record(nowMs - Envelope.publishedMs(message))
+    ;(Envelope.accountOf(message) as Account).channel.latency.record(nowMs - Envelope.publishedMs(message))
     this.dequeued++
     this.progressMs = Math.floor(nowMs)
-    this.#noteHandled(message.priority, this.progressMs)
+    this.#crew.noteHandled(message.priority, this.progressMs)
     this.host.settle(this, message, 'handled', undefined, undefined, undefined, undefined)
     return Envelope.isLoose(message) ? Envelope.ownCopy(message) : message
-  }
-
-  /** Gives waiting messages to waiting receivers. */
-  #feed(): void {
-    while (this.#receivers !== undefined && this.#receivers.length > 0) {
-      const message = this.poll()
-      if (message === undefined) return
-      // A receiver leaves the line before it gives up, so the first one always takes.
-      this.#receivers.shift()?.take(message)
-    }
   }
 }

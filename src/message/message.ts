@@ -95,6 +95,11 @@ export class Envelope<T = unknown> implements Message<T> {
     return message.#deadlineMs !== undefined || message.#note !== undefined
   }
 
+  /** True when there is nothing to look at before it is handled: no deadline, nobody who waits, no copies to make. */
+  static isPlain(message: Envelope): boolean {
+    return message.#deadlineMs === undefined && message.#note === undefined && !message.#loose
+  }
+
   static setDeadline(message: Envelope, deadlineMs: number): void {
     message.#deadlineMs = deadlineMs
     message.expiresAt = Math.ceil(message.time + (deadlineMs - message.#publishedMs))

@@ -1,3 +1,4 @@
+import { parkedIn } from '../bus/held.ts'
 import type { KeptQueue } from '../bus/kept.ts'
 import { isBusError } from '../kit/errors.ts'
 import type { Delivery as Leased } from '../log/log.ts'
@@ -65,7 +66,7 @@ export class LaneReader {
   #hasRoom(lane: LaneState): boolean {
     if (this.#taker.isPaused()) return false
     const { window } = this.#policy
-    const parked = this.#what.queue.parkedIn(lane.index)
+    const parked = parkedIn(this.#what.queue, lane.index)
     return lane.inHand - lane.held - parked < window && this.#taker.inHand() < 5 * window + MOST_PARKED
   }
 

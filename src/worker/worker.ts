@@ -1,4 +1,5 @@
 import type { FailureReason, Outcome } from '../bus/ack.ts'
+import { holdSession, releaseSession, tryAgain } from '../bus/held.ts'
 import type { KeptQueue } from '../bus/kept.ts'
 import { BusError, isBusError } from '../kit/errors.ts'
 import type { Delivery as Leased, Settled } from '../log/log.ts'
@@ -123,7 +124,7 @@ export class GroupWorker implements Settler {
 
   /** The dead letter of a halted session is gone: the session goes on. */
   release(session: string): void {
-    if (this.#halted.delete(session)) this.#what.queue.release(session)
+    if (this.#halted.delete(session)) releaseSession(this.#what.queue, session)
   }
 
   /** Settles what expired while it waited; nobody need ask for it. */
@@ -239,7 +240,7 @@ export class GroupWorker implements Settler {
   #tryAgain(handling: Handling): void {
     handling.timer = undefined
     handling.lane.held--
-    this.#what.queue.again(handling.message)
+    tryAgain(this.#what.queue, handling.message)
   }
 
   /** Settles a message that waits in the queue, or for another try; the queue finds it over when it comes to it. */
@@ -280,7 +281,7 @@ export class GroupWorker implements Settler {
   #halt(session: string): void {
     if (this.#halted.has(session)) return
     this.#halted.add(session)
-    this.#what.queue.hold(session)
+    holdSession(this.#what.queue, session)
   }
 
   #settleAcked(handling: Handling): void {
@@ -382,11 +383,11 @@ export class GroupWorker implements Settler {
     const { session } = message
     if (session !== undefined && leased.dueInMs > 0 && handling.attempt === leased.attempt && !handling.wasStarted) {
       // Its former holder died while it waited: its session waits on.
-      queue.hold(session)
+      holdSession(queue, session)
       handling.lane.held++
       handling.timer = this.#host.env.after(leased.dueInMs, () => this.#tryAgain(handling))
     } else if (session !== undefined && handling.story.only === this.group && this.#halted.delete(session)) {
-      queue.again(message)
+      tryAgain(queue, message)
     } else queue.admit(message)
   }
 
