@@ -166,6 +166,21 @@ test('tail follows what is stored, on streams that are new too, and Ctrl-C is it
   expect(jsonLines(out).map(dataIn)).toEqual(['before', 'then', 'a new stream'])
 })
 
+test('tail from a place follows streams whose messages are all older from their end', async () => {
+  const env = fakeEnv()
+  const log = memoryLog({ env })
+  await using bus = await openBus(log, { env })
+  await bus.publish('old', 'too old')
+  await env.advance(1_000)
+  await bus.publish('tasks', 'in time')
+  const running = start(['tail', '>', '--from', 'tasks/normal:1', '--json', '--url', 'test:log'], { log })
+  await running.until('in time')
+  await bus.publish('old', 'fresh')
+  await running.until('fresh')
+  running.interrupt()
+  expect(jsonLines((await running.done).out).map(dataIn)).toEqual(['in time', 'fresh'])
+})
+
 test('tail does not show a message again that was redriven', async () => {
   const log = memoryLog()
   await using bus = await openBus(log, { defaults: { retry: { attempts: 1 } } })

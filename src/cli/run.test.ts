@@ -1,11 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import packageJson from '../../package.json' with { type: 'json' }
 import { cli, filled, fillFile, folder, namesIn } from '../../test/cli/support.ts'
 import { sqliteLog } from '../log/sqlite/sqlite.ts'
 
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
 const shared = mkdtempSync(join(tmpdir(), 'swarmbus-cli-run-'))
 beforeAll(() => fillFile(join(shared, 'swarm.db'), (bus) => bus.publish('a', 1)))
 afterAll(() => rmSync(shared, { recursive: true, force: true }))
@@ -25,10 +27,10 @@ const READING: readonly (readonly [string, ...string[]])[] = [
 
 test('the version is that of package.json', async () => {
   for (const flag of ['--version', '-V']) {
-    expect(await cli([flag])).toMatchObject({ code: 0, out: `${packageJson.version}\n`, err: '' })
+    expect(await cli([flag])).toMatchObject({ code: 0, out: `${version}\n`, err: '' })
   }
-  expect(JSON.parse((await cli(['--json', '--version'])).out)).toEqual({ version: packageJson.version })
-  expect((await cli(['stats', '--version'])).out).toBe(`${packageJson.version}\n`)
+  expect(JSON.parse((await cli(['--json', '--version'])).out)).toEqual({ version: version })
+  expect((await cli(['stats', '--version'])).out).toBe(`${version}\n`)
 })
 
 test('help goes to standard output when it is asked for, and to standard error when nothing is', async () => {

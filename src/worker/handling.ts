@@ -82,7 +82,11 @@ export class Handling implements KeptNote {
   }
 
   begin(): Promise<void> | undefined {
-    return isSuspicious(this.leased) ? this.#onTrial().then(() => this.#start()) : this.#start()
+    const { running } = this
+    const started = isSuspicious(this.leased) ? this.#onTrial().then(() => this.#start()) : this.#start()
+    return started?.then(() => {
+      if (this.running !== running) throw new BusError('NOT_RUNNING', 'it was given back before its handler started')
+    })
   }
 
   #start(): Promise<void> | undefined {

@@ -47,7 +47,7 @@ export class GroupWorker implements Settler {
     this.channel = channel
     this.group = group
     this.#what = what
-    this.wants = interestOf(what)
+    this.wants = interestOf(what, channel.policy.perTopic ? channel.name : undefined)
     this.trials = trialsOf(host.log)
     this.#grave = new Grave(host, channel, group, what.queue.name)
     this.#strict = channel.policy.order === 'strict' ? new Map() : undefined

@@ -145,8 +145,8 @@ describe.concurrent('a process that is killed with SIGKILL', () => {
         const orders = { file: at.file, publish: [5], groups: ['a'] }
         const first = await run({ ...orders, failAt: `${point}:${commit}` })
         if (first.how === 0) {
-          // It has fewer commits than that: all of them were met.
-          expect(commit).toBeGreaterThan(4)
+          // It has fewer commits than that, for several steps may share one: all of them were met.
+          expect(commit).toBeGreaterThan(2)
           break
         }
         expect(first).toMatchObject({ how: 'SIGKILL', errors: '' })
@@ -159,7 +159,7 @@ describe.concurrent('a process that is killed with SIGKILL', () => {
         deaths++
       }
     }
-    expect(deaths).toBeGreaterThan(12)
+    expect(deaths).toBeGreaterThan(8)
   })
 
   test('[V62] [CN1] [C14] with 1 000 accepted and 100 handled: all are handled, in order, twice only what was not acknowledged', {

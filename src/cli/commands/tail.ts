@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { Replayed, ReplayOptions } from '../../bus/kept-verbs.ts'
+import type { MessageLog } from '../../log/log.ts'
 import { type Act, type Call, exitOf } from '../call.ts'
 import { EXIT } from '../faults.ts'
 import type { Kept } from '../open.ts'
@@ -41,6 +42,17 @@ async function tail(call: Call, pattern: string, options: Options): Promise<numb
   return withKept(call, (kept) => follow(call, kept, pattern, options))
 }
 
+/** The newest place of each stream, whether its entry can be read or not. */
+async function endsOf(log: MessageLog): Promise<Map<string, string>> {
+  const ends = new Map<string, string>()
+  for (const { stream } of await log.streams()) {
+    for await (const entry of log.read(stream, { last: 1 })) {
+      ends.set(stream, entry.type === 'entry' ? entry.offset : entry.to)
+    }
+  }
+  return ends
+}
+
 async function follow(call: Call, { bus, log, url }: Kept, pattern: string, options: Options): Promise<number> {
   const { entryJson, messageLines } = await import('../messages.ts')
   const { follow: following } = await import('../follow.ts')
@@ -62,8 +74,8 @@ async function follow(call: Call, { bus, log, url }: Kept, pattern: string, opti
     signal,
     ...(options.from === undefined ? {} : { from: options.from }),
   }
-  // Everything is read, so that following can begin behind it on every stream.
-  const read = new Map<string, string>()
+  // Following begins behind what is read here. A stream from which nothing is read, since all of it is older, goes on behind its end.
+  const read = await endsOf(log)
   let newest: Replayed[] = []
   for await (const entry of bus.replay('>', shared).entries()) {
     const at = entry.offset.lastIndexOf(':')

@@ -1,0 +1,182 @@
+import { describe, expect, test } from 'vitest'
+import { type Context, type Message, openBus } from '../../src/index.ts'
+import { numbers } from './support/cortex-veritas.ts'
+import { BACKENDS, child, file, ledgerOf, until } from './support/kept.ts'
+
+const AGENTS = 10
+
+/** Ten agents, which say what they handle and what is surely acknowledged; at the `killAt`-th handling the process kills itself. */
+const HANDLE = (killAt: number): string => `
+  const { subscribe } = await import('node:diagnostics_channel')
+  subscribe('swarmbus.message.acked', ({ message }) => say('acked ' + message.data.n))
+  let handled = 0
+  for (let agent = 0; agent < ${AGENTS}; agent++) {
+    bus.register('a' + agent, { handler: async ({ data }, context) => {
+      // Kept with the next commit, and with it that this handler has begun.
+      await context.bus.publish('progress.done', data.n)
+      say('handled ' + data.n + ' ' + agent + ' ' + context.attempt)
+      if (++handled === ${killAt}) process.kill(process.pid, 'SIGKILL')
+    } })
+  }
+`
+
+interface Handled {
+  readonly n: number
+  readonly agent: number
+  readonly attempt: number
+}
+
+function handledIn(lines: readonly string[]): Handled[] {
+  return lines.flatMap((line) => {
+    const [what, n, agent, attempt] = line.split(' ')
+    return what === 'handled' ? [{ n: Number(n), agent: Number(agent), attempt: Number(attempt) }] : []
+  })
+}
+
+function ackedIn(lines: readonly string[]): Set<number> {
+  return new Set(lines.filter((line) => line.startsWith('acked ')).map((line) => Number(line.slice(6))))
+}
+
+async function accept(path: string, count: number): Promise<void> {
+  const bus = await openBus(`sqlite:${path}`)
+  const acks = numbers(count).map((n) => {
+    bus.declare(`a${n % AGENTS}`)
+    return bus.send(`a${n % AGENTS}`, { n }, { session: `of a${n % AGENTS}` })
+  })
+  for (const { level } of await Promise.all(acks)) expect(level).toBe('disk')
+  await bus.close()
+}
+
+test('[V61] [V62] [I1] [I4] 1 000 accepted, killed with -9 after 100 handled, restarted: all handled, in order, few twice, and marked', {
+  timeout: 120_000,
+}, async () => {
+  const path = file()
+  await accept(path, 1_000)
+  const first = child(path, '{}', HANDLE(100))
+  expect(await first.ended).toBe('SIGKILL')
+  const before = handledIn(first.lines)
+  expect(before).toHaveLength(100)
+
+  const second = child(
+    path,
+    '{}',
+    `${HANDLE(100_000)}
+    while ((await bus.channels()).reduce((sum, { ledger }) => sum + ledger.acked, 0) < 1000) {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    await bus.close()
+    say('done')`,
+  )
+  await second.said('done')
+  const after = handledIn(second.lines)
+  const all = [...before, ...after]
+  expect(new Set(all.map((one) => one.n)).size).toBe(1_000)
+
+  // In order for each agent: what is handled again is handled again in order, too.
+  for (const agent of numbers(AGENTS)) {
+    const own = after.filter((one) => one.agent === agent).map((one) => one.n)
+    expect(own).toEqual(own.toSorted((a, b) => a - b))
+    const own1 = before.filter((one) => one.agent === agent).map((one) => one.n)
+    expect(own1).toEqual(own1.toSorted((a, b) => a - b))
+  }
+  const twice = after.filter((one) => before.some((earlier) => earlier.n === one.n))
+  const acked = ackedIn(first.lines)
+  expect(twice.filter((one) => acked.has(one.n))).toEqual([])
+  expect(twice.length + acked.size).toBeLessThanOrEqual(100 + AGENTS)
+  expect(twice.every((one) => one.attempt > 1)).toBe(true)
+  // Only what had begun in the first life is marked.
+  expect(after.filter((one) => one.attempt > 1).length).toBeLessThanOrEqual(AGENTS)
+})
+
+test('[V61] [I4] a message is redelivered, marked, for as long as its handler does not survive it', {
+  timeout: 60_000,
+}, async () => {
+  const path = file()
+  await accept(path, 1)
+  const attempts: number[] = []
+  for (const _ of numbers(3)) {
+    const one = child(path, '{}', HANDLE(1))
+    expect(await one.ended).toBe('SIGKILL')
+    attempts.push(...handledIn(one.lines).map(({ attempt }) => attempt))
+  }
+  const last = child(path, '{}', HANDLE(2))
+  await last.said('acked 0')
+  await last.kill()
+  attempts.push(...handledIn(last.lines).map(({ attempt }) => attempt))
+  expect(attempts).toEqual([1, 2, 3, 4])
+})
+
+test('[V61] [I1] what was accepted while nobody was there survives the death of its publisher', async () => {
+  const path = file()
+  const publisher = child(
+    path,
+    '{}',
+    `bus.declare('a0')
+    for (let n = 0; ; n++) { await bus.send('a0', { n }, { session: 's' }); say('accepted ' + n) }`,
+  )
+  await publisher.said('accepted 50')
+  await publisher.kill()
+  const accepted = publisher.lines.filter((line) => line.startsWith('accepted')).length
+  const bus = await openBus(`sqlite:${path}`)
+  const got: number[] = []
+  bus.register('a0', { handler: ({ data }) => void got.push((data as { n: number }).n) })
+  await until(() => got.length >= accepted, 'what was accepted')
+  await bus.close()
+  expect(got.slice(0, accepted)).toEqual(numbers(accepted))
+  // At most the one that was on its way: kept, but not answered.
+  expect(got.length - accepted).toBeLessThanOrEqual(1)
+})
+
+describe.each(BACKENDS)('on $name', ({ make }) => {
+  test('[V51] [I10] the ledger balances at any time, through retries, deaths, expiry, cancels, redrives and a restart', {
+    timeout: 60_000,
+  }, async () => {
+    await using store = make()
+    const options = { defaults: { retry: { attempts: 3, firstDelayMs: 5, jitter: 'none' } }, drainMs: 2_000 } as const
+    let bus = await store.open(options)
+    const join = (): void => {
+      for (const group of ['one', 'two']) {
+        const handler = async (message: Message, context: Context): Promise<void> => {
+          const n = message.data as number
+          if (n % 3 === 0) await new Promise<void>((resolve) => void setImmediate(resolve))
+          if (n % 10 === 7 || (n % 5 === 2 && context.attempt === 1)) throw new Error(`fault ${n}`)
+        }
+        bus.subscribe('work.*', handler, { group, concurrency: 5 })
+      }
+    }
+    const looks: number[] = []
+    const look = async (): Promise<void> => {
+      const { balance, published = 0 } = await ledgerOf(bus)
+      expect(balance).toBe(0)
+      looks.push(published)
+    }
+    join()
+    for (const n of numbers(300)) {
+      const expires = n % 20 === 3 ? { ttlMs: 1 } : {}
+      const late = n % 25 === 4 ? { delayMs: 30 } : {}
+      const ack = await bus.publish('work.x', n, { session: `s${n % 7}`, ...expires, ...late })
+      if (n % 40 === 9) await bus.cancel(ack.id)
+      if (n % 10 === 0) await look()
+      if (n === 150) {
+        await bus.close()
+        bus = await store.open(options)
+        join()
+        await look()
+      }
+    }
+    await until(async () => {
+      await look()
+      const { pending, leased, delayed } = await ledgerOf(bus)
+      return pending === 0 && leased === 0 && delayed === 0
+    }, 'the end of all')
+    const ledger = await ledgerOf(bus)
+    expect(ledger).toMatchObject({ published: 600, balance: 0, held: 0 })
+    expect(ledger.dead).toBeGreaterThanOrEqual(50)
+    expect((ledger.acked ?? 0) + (ledger.dead ?? 0) + (ledger.expired ?? 0) + (ledger.dropped ?? 0)).toBe(600)
+    const died = (ledger.dead ?? 0) + (ledger.expired ?? 0) + (ledger.dropped ?? 0)
+    await until(async () => (await bus.deadLetters.count()) === died, 'the dead letters')
+    expect(await bus.deadLetters.redriveAll({ reason: 'handler-error', limit: 10 })).toBe(10)
+    await look()
+    await bus.close()
+  })
+})
