@@ -19,6 +19,8 @@ interface Faulty {
   gate: Promise<void> | undefined
   readonly commits: (readonly StoreOp[])[]
   most: number
+  /** Most commits under way at once that hold the state of a group. */
+  mostWithGroups: number
 }
 
 const full = (): BusError => new BusError('STORE_FULL', 'no room')
@@ -28,15 +30,20 @@ const appends = (ops: readonly StoreOp[]): number => ops.filter(({ type }) => ty
 function faultyStore(env: ReturnType<typeof fakeEnv>, maxBytes?: number): Faulty {
   const inner = memoryStore({ env, ...(maxBytes !== undefined && { maxBytes }) })
   let running = 0
+  let withGroups = 0
   const faulty: Faulty = {
     refuse: () => undefined,
     gate: undefined,
     commits: [],
     most: 0,
+    mostWithGroups: 0,
     store: {
       ...inner,
       async commit(ops) {
+        const group = ops.some(({ type }) => type === 'group') ? 1 : 0
         faulty.most = Math.max(faulty.most, ++running)
+        withGroups += group
+        faulty.mostWithGroups = Math.max(faulty.mostWithGroups, withGroups)
         try {
           await faulty.gate
           const error = faulty.refuse(ops)
@@ -46,6 +53,7 @@ function faultyStore(env: ReturnType<typeof fakeEnv>, maxBytes?: number): Faulty
           return answers
         } finally {
           running--
+          withGroups -= group
         }
       },
     },
@@ -92,8 +100,26 @@ test('an idle store gets the first step at once, and what came meanwhile in the 
   gate.resolve()
   await Promise.all([first, ...rest])
   expect(faulty.commits.map(appends)).toEqual([1, 500])
-  expect(faulty.most).toBe(1)
+  // The second holds nothing but publishes, which need not wait for the first.
+  expect(faulty.most).toBe(2)
   await log[Symbol.asyncDispose]()
+})
+
+test('changes and settlements never have two commits under way', async () => {
+  const { faulty, log } = await make()
+  await log.append(
+    'c/a',
+    Array.from({ length: 100 }, (_, index) => item(index)),
+  )
+  let handled = 0
+  for await (const delivery of log.consume('c/a', 'g')) {
+    void delivery.settle('acked')
+    void log.append('c/b', [item(handled)])
+    if (++handled === 100) break
+  }
+  await log[Symbol.asyncDispose]()
+  expect(handled).toBe(100)
+  expect(faulty.mostWithGroups).toBe(1)
 })
 
 test('a commit is bounded in operations and bytes, and a single larger step goes alone', async () => {

@@ -6,6 +6,8 @@ import type { Store, StoredAt, StoreOp } from './store.ts'
 /** Most operations and bytes of one commit; a single step may be larger. */
 const MOST_OPS = 8_192
 const MOST_BYTES = 8 * 1_024 * 1_024
+/** From so many publishes on, half of them go into a second commit, so that the store writes while this thread prepares. */
+const WORTH_SPLITTING = 16
 /** What could not be kept is tried again so often. */
 const RETRY_MS = 1_000
 
@@ -58,8 +60,8 @@ export interface CommitterOptions {
 }
 
 /**
- * Group commit: one commit at a time, at once when there is none, and in the next one all that came meanwhile. What fails is told so,
- * and publishing goes on being tried. What must be kept is tried again, at once without the publishes and then each second, until it
+ * Group commit: at once when there is none under way, and in the next one all that came meanwhile; a second one, of publishes only, may
+ * be under way behind the first. What fails is told so, and publishing goes on being tried. What must be kept is tried again, at once without the publishes and then each second, until it
  * is: no restart is needed.
  */
 export class Committer {
@@ -80,6 +82,8 @@ export class Committer {
   /** The changes failed on their own: they wait for the timer. */
   #changesWait = false
   #running = false
+  /** A commit of publishes alone is under way, behind the first. */
+  #runningBehind = false
   #scheduled = false
   #timer: Timer | undefined
   readonly #idle: (() => void)[] = []
@@ -128,7 +132,8 @@ export class Committer {
   /** Resolves once all that was given is kept, or has been tried a last time and told that it failed. */
   async close(): Promise<void> {
     this.#retry()
-    while (this.#running || this.#scheduled) await new Promise<void>((resolve) => this.#idle.push(resolve))
+    while (this.#running || this.#runningBehind || this.#scheduled)
+      await new Promise<void>((resolve) => this.#idle.push(resolve))
     this.#timer?.cancel()
     this.#timer = undefined
     const error = new BusError('STORE_FAILED', 'the log was closed before the store could keep it')
@@ -140,13 +145,38 @@ export class Committer {
   }
 
   #schedule(): void {
-    if (this.#running || this.#scheduled) return
+    if (this.#scheduled || (this.#running && !this.#mayRunBehind())) return
     this.#scheduled = true
     // What the current code still gives is part of the same commit; that adds no wait.
     this.#env.soon(() => {
       this.#scheduled = false
-      void this.#run()
+      if (!this.#running) void this.#run()
+      if (this.#mayRunBehind()) void this.#runBehind()
     })
+  }
+
+  #mayRunBehind(): boolean {
+    return this.#running && !this.#runningBehind && !this.#changesApart && this.#publishes.size >= WORTH_SPLITTING / 2
+  }
+
+  /** Publishes alone, while another commit is under way: nothing of theirs depends on it. */
+  async #runBehind(): Promise<void> {
+    this.#runningBehind = true
+    while (this.#running && this.#publishes.size > 0) {
+      const batch: Batch = { ops: [], publishes: [], musts: [], changing: [], appends: 0, bytes: 0 }
+      this.#fill(batch, this.#publishes, batch.publishes, Number.POSITIVE_INFINITY)
+      try {
+        this.#kept(batch, await this.#store.commit(batch.ops))
+      } catch (error) {
+        for (const { step } of batch.publishes) step.failed(asStoreFault(error))
+      }
+    }
+    this.#runningBehind = false
+    this.#wakeIdle()
+  }
+
+  #wakeIdle(): void {
+    for (const wake of this.#idle.splice(0)) wake()
   }
 
   async #run(): Promise<void> {
@@ -162,7 +192,7 @@ export class Committer {
       this.#kept(batch, answers)
     }
     this.#running = false
-    for (const wake of this.#idle.splice(0)) wake()
+    this.#wakeIdle()
   }
 
   #assemble(): Batch | undefined {
@@ -176,7 +206,9 @@ export class Committer {
     if (batch.musts.length === 0) {
       this.#trying = false
       if (!this.#changesApart) {
-        this.#fill(batch, this.#publishes, batch.publishes, Number.POSITIVE_INFINITY)
+        const { size } = this.#publishes
+        const split = size >= WORTH_SPLITTING && !this.#runningBehind
+        this.#fill(batch, this.#publishes, batch.publishes, split ? Math.ceil(size / 2) : Number.POSITIVE_INFINITY)
         // A step that must be kept goes with what it changes, or not at all.
         if (!this.#changesWait) this.#fill(batch, this.#musts, batch.musts, Number.POSITIVE_INFINITY)
       }
