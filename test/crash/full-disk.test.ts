@@ -19,7 +19,13 @@ function smallDisk(path: string): Disposable | undefined {
   } catch {
     return undefined
   }
-  return { [Symbol.dispose]: () => void execFileSync('umount', ['-l', path]) }
+  let mounted = true
+  return {
+    [Symbol.dispose]() {
+      if (mounted) execFileSync('umount', ['-l', path])
+      mounted = false
+    },
+  }
 }
 
 const codeOf = (error: unknown): string => (isBusError(error) ? error.code : String(error))
@@ -45,8 +51,10 @@ test('[I1] [I3] [I11] on a full disk publishes are refused as not stored, reads 
   using disk = smallDisk(path)
   if (disk === undefined) {
     console.warn('SKIPPED: a full disk: only root may mount a tmpfs')
-    context.skip()
+    return context.skip()
   }
+  // Also when the test runs out of time.
+  context.onTestFinished(() => disk[Symbol.dispose]())
   const ballast = join(path, 'ballast')
   writeFileSync(ballast, Buffer.alloc(4 * 1_048_576))
   const bus = await openBus(`sqlite:${join(path, 'swarm.db')}`)

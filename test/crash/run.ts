@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { afterAll } from 'vitest'
 import { type OpenOptions, openBus } from '../../src/index.ts'
 import type { Final } from './checker.ts'
 import type { Orders } from './child.ts'
@@ -11,7 +12,7 @@ import { type Event, readEvent } from './events.ts'
 
 /** Compiled programs of the children: they start in half the time. */
 const cache = mkdtempSync(join(tmpdir(), 'swarmbus-compiled-'))
-process.once('exit', () => rmSync(cache, { recursive: true, force: true }))
+afterAll(() => rmSync(cache, { recursive: true, force: true }))
 
 const PROGRAM = fileURLToPath(new URL('./child.ts', import.meta.url))
 
