@@ -1,12 +1,10 @@
-import type { FailureReason, Outcome } from '../bus/ack.ts'
-import type { Note } from '../bus/delivery.ts'
 import type { Keeper, KeptBinding, KeptChannel, KeptFigures, KeptHost, KeptQueue, StartFrom } from '../bus/kept.ts'
 import type { ChannelInfo, KeptLedger, Replay, Replayed, ReplayOptions } from '../bus/kept-verbs.ts'
 import { aText, checkOption } from '../kit/check.ts'
 import type { Timer } from '../kit/env.ts'
 import type { BusError } from '../kit/errors.ts'
 import { type ConsumeOptions, channelOf, type MessageLog } from '../log/log.ts'
-import type { Envelope, Message } from '../message/message.ts'
+import type { Message } from '../message/message.ts'
 import { parsePattern } from '../message/topic.ts'
 import { Burials, type DeadLetterAlert } from './burials.ts'
 import { cancelKept } from './cancel.ts'
@@ -20,6 +18,7 @@ import { LiveReader } from './live-reader.ts'
 import { ExactlyOnce } from './mode.ts'
 import { readPlace } from './places.ts'
 import { PublishDesk } from './publish.ts'
+import { Receipts } from './receipts.ts'
 import type { DeadRecord } from './record.ts'
 import { replayOf, storedAt } from './replay.ts'
 import type { RoomHost } from './room.ts'
@@ -48,12 +47,6 @@ export interface KeepSettings {
   readonly onClosed?: () => Promise<void>
 }
 
-interface Receipt {
-  readonly note: Note
-  /** The queues that are to get the message, by name: one that joins meanwhile is not waited for. */
-  readonly left: string[]
-}
-
 /** A queue, and the workers that serve it, one for each channel. */
 interface Binding extends KeptBinding {
   readonly what: KeptQueue
@@ -71,7 +64,7 @@ export class LogKeeper implements Keeper {
   readonly #channels: Channels
   readonly #kept = new Map<Channel, KeptChannel>()
   readonly #bindings = new Set<Binding>()
-  readonly #receipts = new Map<string, Receipt>()
+  readonly #receipts = new Receipts()
   readonly #burials: Burials
   readonly #desk: PublishDesk
   readonly #once: ExactlyOnce
@@ -91,7 +84,7 @@ export class LogKeeper implements Keeper {
       env: host.env,
       log,
       buried: (channel, record, message) => this.#buried(channel, record, message),
-      refused: (message, name, error) => this.#refused(message, name, error),
+      refused: (message, name, error) => this.#receipts.refused(message, name, error),
       drop: (stream, group, offset, error) => this.#drop(stream, group, offset, error),
     }
     this.#desk = new PublishDesk(room, settings.publishTimeoutMs ?? 10_000)
@@ -175,6 +168,8 @@ export class LogKeeper implements Keeper {
   }
 
   unsettled(): Promise<number | undefined> {
+    // Asked at the end of a drain: whoever waits for what is left waits no longer.
+    this.#receipts.stopped(this.#host.options.name)
     return this.#book.unsettled()
   }
 
@@ -212,16 +207,14 @@ export class LogKeeper implements Keeper {
       name: channel.name,
       append: (message, options, answer) => this.#desk.publish(channel, message, options, answer),
       expect: (message, note) => {
-        const left: string[] = []
+        const queues: string[] = []
         for (const { what, workers } of this.#bindings) {
-          if (workers.get(channel)?.wants(message)) left.push(what.queue.name)
+          if (workers.get(channel)?.wants(message)) queues.push(what.queue.name)
         }
-        const known = this.#receipts.get(message.id)
-        if (known !== undefined) known.left.push(...left)
-        else if (left.length > 0) this.#receipts.set(message.id, { note, left })
-        return left.length
+        this.#receipts.expect(message, note, queues)
+        return queues.length
       },
-      forget: (message) => this.#receipts.delete(message.id),
+      forget: (message) => this.#receipts.forget(message),
     }
   }
 
@@ -253,6 +246,7 @@ export class LogKeeper implements Keeper {
         ended = true
         this.#bindings.delete(binding)
         await Promise.all([...workers.values()].map((worker) => worker.end()))
+        this.#receipts.ended(what.queue.name)
       },
     }
     return binding
@@ -295,40 +289,15 @@ export class LogKeeper implements Keeper {
       guard: (run) => host.guard(run),
       respond: (request, data, from, options) => host.respond(request, data, from, options),
       settled: (message, name, outcome, value, reason, error) =>
-        this.#tellReceipt(message, name, outcome, value, reason, error),
+        this.#receipts.tell(message, name, outcome, value, reason, error),
       buried: (channel, record, message) => this.#buried(channel, record, message),
       startIn: (stream, from) => this.#startIn(stream, from),
     }
   }
 
-  #tellReceipt(
-    message: Envelope,
-    name: string,
-    outcome: Outcome,
-    value: unknown,
-    reason: FailureReason | undefined,
-    error: unknown,
-  ): void {
-    if (this.#receipts.size === 0) return
-    const receipt = this.#receipts.get(message.id)
-    if (receipt === undefined) return
-    const at = receipt.left.indexOf(name)
-    if (at < 0) return
-    receipt.left.splice(at, 1)
-    if (receipt.left.length === 0) this.#receipts.delete(message.id)
-    receipt.note.settled(name, outcome, value, reason, error)
-  }
-
   #buried(channel: Channel, record: DeadRecord, message: Message): void {
     this.#book.died(channel.policy, record, message)
     this.#burials.buried(channel, record, message)
-  }
-
-  /** No group gets the message: nobody need wait for them. */
-  #refused(message: Envelope, name: string, error: unknown): void {
-    const receipt = this.#receipts.get(message.id)
-    this.#receipts.delete(message.id)
-    for (const _ of receipt?.left ?? []) receipt?.note.settled(name, 'dropped', undefined, 'queue-full', error)
   }
 
   #drop(stream: string, group: string, offset: string, error: BusError): boolean {
