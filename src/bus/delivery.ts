@@ -54,6 +54,8 @@ export interface Note {
   started(delivery: Delivery): void
   /** One recipient is done with the message. True when the message goes on elsewhere: then this was no end of it. */
   settled(name: string, outcome: Outcome, value: unknown, reason: FailureReason | undefined, error: unknown): unknown
+  /** For a message out of a log: it is too old for whoever would handle it now. */
+  isStale?(): boolean
   /** For a message out of a log: which handling this is. */
   readonly attempt?: number
   /** For a message out of a log: called before its handler, which waits for the promise, if there is one. */
@@ -192,6 +194,16 @@ export class Delivery implements Context {
 
 const MOST_SPARE_RUNS = 1_024
 
+/** True for an async generator, or what can be iterated like one. Never throws. */
+function isStream(value: object): value is AsyncIterable<unknown> {
+  try {
+    return typeof (value as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function'
+  } catch {
+    // A revoked Proxy throws at every question.
+    return false
+  }
+}
+
 /**
  * A running handler: its place in the queue's list, its time limit, the two callbacks for its promise. Runs are used again, so that
  * waiting for a promise makes no closures; one that overran its limit is left behind, because its promise may still call it.
@@ -209,7 +221,9 @@ export class Run extends Deadline {
   readonly onDone = (value: unknown): void => {
     this.isWaiting = false
     const { delivery } = this
-    if (delivery !== undefined) delivery.end('handled', value, undefined, undefined)
+    if (delivery === undefined) return
+    if (typeof value === 'object' && value !== null && isStream(value)) this.#stream(delivery, value)
+    else delivery.end('handled', value, undefined, undefined)
   }
   readonly onFail = (error: unknown): void => {
     this.isWaiting = false
@@ -230,6 +244,12 @@ export class Run extends Deadline {
     if (this.#isYoung) return
     this.#isYoung = true
     delivery.host.watch(this)
+  }
+
+  /** The promise resolved to a generator: its parts are the answer, within the same time limit. */
+  #stream(delivery: Delivery, parts: AsyncIterable<unknown>): void {
+    this.isWaiting = true
+    delivery.host.stream(delivery, parts).then(this.onDone, this.onFail)
   }
 
   /** Still running in the next turn: from now on the wheel watches it. */

@@ -160,7 +160,7 @@ export class Directory {
   /** Serves a registered agent from the log; what is kept for one that is only declared waits there. */
   #bind({ queue, topic, entry }: AgentRecord): KeptBinding | undefined {
     if (!entry.durable) return undefined
-    const all = { session: undefined, sender: undefined, filter: undefined, from: undefined }
+    const all = { session: undefined, sender: undefined, filter: undefined, from: undefined, maxAgeMs: undefined }
     return this.#core.keeper?.bind({ patterns: [topic], queue, group: AGENT_GROUP, ...all })
   }
 

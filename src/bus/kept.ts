@@ -59,6 +59,8 @@ export interface KeptQueue {
   readonly sender: string | undefined
   readonly filter: ((message: Message) => boolean) | undefined
   readonly from: StartFrom | undefined
+  /** Milliseconds after which a message is too old for it. */
+  readonly maxAgeMs: number | undefined
 }
 
 /** A queue that is served from the log. */

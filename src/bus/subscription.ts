@@ -34,6 +34,11 @@ export interface SubscribeOptions extends QueueOptions {
    * there, then goes on live, without hole or duplicate (default: live from now on).
    */
   readonly from?: StartFrom
+  /**
+   * For groups of kept channels: milliseconds after which a message is too old for the group. It is not handled, and becomes a dead
+   * letter with reason "expired". Default: as old as its `ttlMs` allows.
+   */
+  readonly maxAgeMs?: number
   /** Only messages for which it is true; looked at before delivery. */
   readonly filter?: (message: Message) => boolean
   /** 0 to 100, default 50: subscribers of a lower rank are done with a message before those of a higher one begin. */
@@ -65,6 +70,7 @@ export const SUBSCRIBE_RULES: Readonly<Record<string, Rule>> = {
   session: aText,
   sender: aText,
   from: aStart,
+  maxAgeMs: milliseconds(1),
   filter: aFunction,
   rank: whole(0, 100),
   observer: aFlag,

@@ -139,8 +139,17 @@ export class Subscriptions {
   }
 
   #bind(queue: Queue, what: PatternOf<never>, options: SubscribeOptions): KeptBinding | undefined {
-    const { group, session, sender, filter, from } = options
-    return this.#core.keeper?.bind({ patterns: patternsOf(what), queue, group, session, sender, filter, from })
+    const { group, session, sender, filter, from, maxAgeMs } = options
+    return this.#core.keeper?.bind({
+      patterns: patternsOf(what),
+      queue,
+      group,
+      session,
+      sender,
+      filter,
+      from,
+      maxAgeMs,
+    })
   }
 
   #ended(one: LiveSubscription, key: string | undefined, own: KeptBinding | undefined): void {

@@ -6,12 +6,13 @@ const NEAR_MS = 64
 /** One timer for all that falls due in a group. It may go off early, never late. */
 export class Alarm {
   readonly #env: Env
-  readonly #ring: () => void
+  readonly #ring: (dueMs: number) => void
   #timer: Timer | undefined
   #atMs = Number.POSITIVE_INFINITY
   #long = false
 
-  constructor(env: Env, ring: () => void) {
+  /** `ring` is told for when it was set. */
+  constructor(env: Env, ring: (dueMs: number) => void) {
     this.#env = env
     this.#ring = ring
   }
@@ -53,7 +54,7 @@ export class Alarm {
       this.#timer = undefined
       this.#atMs = Number.POSITIVE_INFINITY
       this.#long = false
-      this.#ring()
+      this.#ring(atMs)
     })
   }
 }

@@ -15,6 +15,9 @@ import type { StreamState, Streams, Watcher } from './streams.ts'
 
 // Hot path: `deliver` and `settle` run once for each message.
 
+/** Later than this, an alarm says that the process stood still. */
+const LATE_MS = 50
+
 const TRUE = Promise.resolve(true)
 const FALSE = Promise.resolve(false)
 
@@ -52,7 +55,7 @@ export class Desk implements Lessor, Source, Bench, Watcher {
     this.#office = office
     this.#from = from
     this.#keeper = new Keeper(state, office.committer)
-    this.#alarm = new Alarm(office.env, () => this.#ring())
+    this.#alarm = new Alarm(office.env, (dueMs) => this.#ring(dueMs))
     this.#pages = new Pages(
       office.store,
       from,
@@ -227,8 +230,14 @@ export class Desk implements Lessor, Source, Bench, Watcher {
     }
   }
 
-  #ring(): void {
+  /** `dueMs`: when it was to ring. */
+  #ring(dueMs: number): void {
     const nowMs = this.#office.env.monotonicMs()
+    if (nowMs - dueMs > LATE_MS) {
+      // The process stood still. Its holders had no chance to extend: their timers, due as well, go first.
+      this.#alarm.set(nowMs, nowMs)
+      return
+    }
     this.state.expire(nowMs)
     this.#keeper.touch()
     this.#pump()

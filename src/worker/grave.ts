@@ -1,6 +1,6 @@
 import type { FailureReason } from '../bus/ack.ts'
 import type { DeathReason } from '../bus/kept-verbs.ts'
-import type { BusError } from '../kit/errors.ts'
+import { BusError } from '../kit/errors.ts'
 import type { Along, Entry } from '../log/log.ts'
 import type { Envelope, Message } from '../message/message.ts'
 import type { Channel } from './channel.ts'
@@ -45,6 +45,19 @@ export class Grave {
     if (!(await kept)) return
     this.#host.fail(this.#name, message as Envelope, 'expired', 'expired', error)
     this.tell(kept, record, message, 'expired', error)
+  }
+
+  /** Settles a message whose attempts were used up by processes that died with it, or leases that ran out. */
+  buryExhausted(handling: Handling): Promise<boolean> {
+    const { lane, leased, message, retry, story } = handling
+    const text = `its handler did not survive: ${retry.attempts} attempts are used up`
+    const error = new BusError('HANDLER_FAILED', text)
+    const record = this.record(lane.stream, leased.offset, story, 'agent-unresponsive', error)
+    const kept = leased.settle('dead', this.along(record))
+    handling.over = true
+    this.#host.fail(this.#name, message, 'failed', 'handler-error', error)
+    this.tell(kept, record, message, 'handler-error', error)
+    return kept
   }
 
   /** Receipts are told at once, everybody else once the dead letter is kept. */

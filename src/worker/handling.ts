@@ -4,7 +4,7 @@ import type { KeptNote } from '../bus/kept.ts'
 import type { Timer } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import type { Delivery as Leased } from '../log/log.ts'
-import { Envelope } from '../message/message.ts'
+import { Envelope, type Message } from '../message/message.ts'
 import type { RetryPolicy } from '../reliability/retry.ts'
 import type { Policy } from './channel.ts'
 import { modeOf, retryOf } from './mode.ts'
@@ -15,6 +15,8 @@ const NOBODY: readonly DeliveryOwner[] = Object.freeze([])
 
 /** Who is told what becomes of a handling, and decides. */
 export interface Settler {
+  /** Too old for the group. */
+  isStale(message: Message): boolean
   readonly trials: Trials
   hold(handling: Handling, reason: FailureReason, error: unknown): boolean
   settled(
@@ -79,6 +81,10 @@ export class Handling implements KeptNote {
     this.isOnce = modeOf(policy, leased.message) === 'at-most-once'
     this.attempt = leased.attempt
     this.message = Envelope.forGroup(leased.message as Envelope, account, this)
+  }
+
+  isStale(): boolean {
+    return !this.over && this.#settler.isStale(this.message)
   }
 
   begin(): Promise<void> | undefined {

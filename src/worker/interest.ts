@@ -1,4 +1,5 @@
 import type { KeptQueue } from '../bus/kept.ts'
+import type { Env } from '../kit/env.ts'
 import type { Message } from '../message/message.ts'
 import { matchesTokens, parsePattern } from '../message/topic.ts'
 
@@ -20,4 +21,9 @@ export function interestOf({ patterns, session, sender }: KeptQueue, place?: str
 export function groupName({ group, patterns, session, sender }: KeptQueue): string {
   const bound = [session === undefined ? '' : ` session=${session}`, sender === undefined ? '' : ` sender=${sender}`]
   return `${group}:${patterns.toSorted().join(',')}${bound.join('')}`
+}
+
+/** Says which messages are too old for a queue, by the wall clock: a message may be older than the process. */
+export function staleOf({ maxAgeMs }: KeptQueue, env: Env): (message: Message) => boolean {
+  return maxAgeMs === undefined ? () => false : (message) => env.wallMs() - message.time > maxAgeMs
 }

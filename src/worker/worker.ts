@@ -9,7 +9,7 @@ import { type Again, againAfter } from './again.ts'
 import type { Channel } from './channel.ts'
 import { Grave } from './grave.ts'
 import { Handling, type LaneState, type Settler } from './handling.ts'
-import { interestOf } from './interest.ts'
+import { interestOf, staleOf } from './interest.ts'
 import { LaneReader } from './lane-reader.ts'
 import { readStory, withAttempt, writeStory } from './record.ts'
 import { Renewal } from './renewal.ts'
@@ -28,6 +28,7 @@ export class GroupWorker implements Settler {
   readonly #what: KeptQueue
   /** True when the group gets messages like this one. */
   readonly wants: (message: Message) => boolean
+  readonly isStale: (message: Message) => boolean
   readonly #lanes: readonly LaneState[]
   readonly #inHand = new Set<Handling>()
   readonly #stop = new AbortController()
@@ -48,6 +49,7 @@ export class GroupWorker implements Settler {
     this.group = group
     this.#what = what
     this.wants = interestOf(what, channel.policy.perTopic ? channel.name : undefined)
+    this.isStale = staleOf(what, host.env)
     this.trials = trialsOf(host.log)
     this.#grave = new Grave(host, channel, group, what.queue.name)
     this.#strict = channel.policy.order === 'strict' ? new Map() : undefined
@@ -85,8 +87,8 @@ export class GroupWorker implements Settler {
     for (const handling of [...this.#inHand]) {
       if (handling.timer !== undefined) this.#giveBack(handling)
       else if (this.#strict?.get(handling.message.session ?? '')?.includes(handling)) this.#giveBack(handling)
+      else if (handling.isTaken) this.#finishTaken(handling)
     }
-    for (const handling of [...this.#inHand]) if (handling.isTaken) this.#finishTaken(handling)
     if (this.#inHand.size > 0) {
       this.#emptied ??= Promise.withResolvers()
       await this.#emptied.promise
@@ -150,10 +152,9 @@ export class GroupWorker implements Settler {
     const again = this.#again(handling, reason, error)
     if (again === undefined) return false
     const { lane } = handling
-    const { delayMs } = again
     this.#nack(handling, again, error, true)
     lane.held++
-    handling.timer = this.#host.env.after(delayMs, () => this.#tryAgain(handling))
+    handling.timer = this.#host.env.after(again.delayMs, () => this.#tryAgain(handling))
     lane.wake?.()
     return true
   }
@@ -354,15 +355,8 @@ export class GroupWorker implements Settler {
     lane.inHand++
     this.#renewal.begin()
     const { session } = leased.message
-    const { attempts } = handling.retry
-    if (leased.attempt > attempts) {
-      const error = new BusError('HANDLER_FAILED', `its handler did not survive: ${attempts} attempts are used up`)
-      handling.over = true
-      const record = this.#grave.record(lane.stream, leased.offset, story, 'agent-unresponsive', error)
-      const kept = leased.settle('dead', this.#grave.along(record))
-      this.#watch(kept, handling)
-      this.#host.fail(this.#what.queue.name, handling.message, 'failed', 'handler-error', error)
-      this.#grave.tell(kept, record, handling.message, 'handler-error', error)
+    if (leased.attempt > handling.retry.attempts) {
+      this.#watch(this.#grave.buryExhausted(handling), handling)
       if (session !== undefined && this.channel.policy.afterDeadLetter === 'halt') this.#halt(session)
       this.#drop(handling)
       return

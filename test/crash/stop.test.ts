@@ -33,7 +33,7 @@ describe('a process that is told to end', () => {
     ).toEqual(['refused NOT_RUNNING', 'refused NOT_RUNNING'])
     // … and handlers that do not: they are given back, and begin again with the next process.
     await using slow = start({ file, publish: [], groups: ['a'], drains: true, handleMs: 600_000, drainMs: 200 })
-    await slow.until((said) => count(said, 'start') >= 100)
+    await slow.until((said) => count(said, 'start') >= 30)
     slow.process.kill('SIGTERM')
     expect(await slow.ended).toBe(0)
     expect(count(slow.said, 'effect')).toBe(0)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { BusError, type Message, type Middleware, openBus } from '../../src/index.ts'
+import { type Message, openBus } from '../../src/index.ts'
 import { memoryLog, streamOf } from '../../src/log/index.ts'
 import { messageMaker } from '../../src/message/make.ts'
 import { fakeEnv } from '../../src/testing/index.ts'
@@ -98,19 +98,15 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
     await using store = make()
     const env = fakeEnv()
     const bus = await store.open({ env })
-    const fresh: Middleware = (next) => (message, context) => {
-      if (env.wallMs() - message.time > 30_000) throw new BusError('MESSAGE_EXPIRED', 'older than 30 s')
-      return next(message, context)
-    }
     await bus.publish('tasks.a', 'old')
     await env.advance(30_001)
     const young = await bus.publish('tasks.a', 'young')
     const got: unknown[] = []
-    bus.subscribe('tasks.*', ({ data }) => void got.push(data), { group: 'workers', middleware: [fresh] })
-    await ledgerUntil(bus, ({ acked, dead }) => acked === 1 && dead === 1)
+    bus.subscribe('tasks.*', ({ data }) => void got.push(data), { group: 'workers', maxAgeMs: 30_000 })
+    await ledgerUntil(bus, ({ acked, expired }) => acked === 1 && expired === 1)
     await until(async () => (await bus.deadLetters.count()) === 1)
     const [letter] = await bus.deadLetters.list()
-    expect([letter?.message.data, letter?.code, letter?.attempts.length]).toEqual(['old', 'MESSAGE_EXPIRED', 1])
+    expect([letter?.message.data, letter?.reason, letter?.attempts.length]).toEqual(['old', 'expired', 0])
     expect(got).toEqual(['young'])
     expect(young.duplicate).toBe(false)
     await close(bus)

@@ -77,6 +77,7 @@ const SUBSCRIBE: Table = {
   name: NO_TEXT,
   group: NO_TEXT,
   sender: NO_TEXT,
+  maxAgeMs: [...NO_MS, 0],
   concurrency: NO_COUNT,
   session: NO_TEXT,
   from: ['alice', 5, '', null, {}, { offset: '' }, { time: -1 }, { offset: '1', time: 1 }],
