@@ -55,7 +55,8 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
       await r.advance(60)
       const report = await stopping
       expect(report.abandoned).toBeLessThanOrEqual(1)
-      expect(report.kept).toBe(1_000 - done.length)
+      // A handler that was given up may still end, and is done again.
+      expect([1_000 - done.length, 1_000 - done.length + report.abandoned]).toContain(report.kept)
       expect(report.kept).toBeGreaterThan(500)
       expect(bus.failures()).toEqual([])
     }
