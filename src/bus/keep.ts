@@ -1,5 +1,5 @@
 import { BusError } from '../kit/errors.ts'
-import type { Envelope } from '../message/message.ts'
+import { Envelope } from '../message/message.ts'
 import type { Ack, Refusal } from './ack.ts'
 import type { AgentRecord } from './agents.ts'
 import type { Core } from './core.ts'
@@ -44,12 +44,17 @@ export class KeptSender {
     receipt: Receipt | undefined,
   ): Promise<Ack> {
     const channels = records.map((record) => this.#core.keeper?.channel(record.topic) as KeptChannel)
+    const own = records.map(({ topic, name }) => Envelope.addressed(message, topic, name))
     let groups = 0
-    if (receipt !== undefined) for (const channel of channels) groups += channel.expect(message, receipt)
+    if (receipt !== undefined) {
+      for (const [index, channel] of channels.entries()) groups += channel.expect(own[index] as Envelope, receipt)
+    }
     const how = keepOptions(options)
     const plain = (stored: KeptAck): Ack => ackOf(message, stored, 0, NOBODY_REFUSED)
     try {
-      const acks = await Promise.all(channels.map((channel) => channel.append(message, how, plain)))
+      const acks = await Promise.all(
+        channels.map((channel, index) => channel.append(own[index] as Envelope, how, plain)),
+      )
       const first = acks.find((one) => !one.duplicate) ?? (acks[0] as Ack)
       const told = this.#answer(message, route, first as Ack & KeptAck, options?.delayMs ?? 0, receipt)
       const held = records.some((record) => record.registeredAt === undefined)

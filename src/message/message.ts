@@ -180,15 +180,16 @@ export class Envelope<T = unknown> implements Message<T> {
     return copy
   }
 
-  static #copy(message: Envelope, data: unknown): Envelope {
-    const copy = new Envelope(
-      message.id,
-      message.topic,
-      data,
-      message.priority,
-      message.time,
-      message.#publishedMs,
-    )
+  /** The same message for one of several agents it is sent to: in the log each has its own. */
+  static addressed(message: Envelope, topic: string, to: string): Envelope {
+    const copy = Envelope.#copy(message, message.data, topic)
+    copy.to = to
+    copy.#loose = message.#loose
+    return copy
+  }
+
+  static #copy(message: Envelope, data: unknown, topic: string = message.topic): Envelope {
+    const copy = new Envelope(message.id, topic, data, message.priority, message.time, message.#publishedMs)
     copy.from = message.from
     copy.to = message.to
     copy.session = message.session
