@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { Env } from '../../kit/env.ts'
 import { BusError } from '../../kit/errors.ts'
@@ -72,6 +72,18 @@ export function mustBeDatabase(file: string): void {
 
 /** Opens the file, alone. Throws STORE_LOCKED, STORE_FAILED, DATA_LOSS, SCHEMA_TOO_NEW. */
 export function openEngine(options: ThreadOptions, env: Env, compare: 'pending' | 'everything' = 'pending'): Engine {
+  try {
+    return tryToOpen(options, env, compare)
+  } catch (error) {
+    // To open a file takes a little room; on a full disk the reserve gives it.
+    const { reserve } = pathsOf(options.file)
+    if ((error as Partial<BusError>).code !== 'STORE_FULL' || !existsSync(reserve)) throw error
+    rmSync(reserve)
+    return tryToOpen(options, env, compare)
+  }
+}
+
+function tryToOpen(options: ThreadOptions, env: Env, compare: 'pending' | 'everything'): Engine {
   makeFolder(options.file)
   const paths = pathsOf(options.file)
   const lock = takeLock(paths, env.wallMs())

@@ -65,6 +65,51 @@ test.skipIf(!canMount)(
   },
 )
 
+test.skipIf(!canMount)(
+  'a disk of 4 MB has room for messages beside the reserve, and a full one can be opened',
+  async () => {
+    using temp = folder()
+    const disk = join(temp.path, 'disk')
+    mkdirSync(disk)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', disk])
+    try {
+      const file = join(disk, 'log.db')
+      let stored = 0
+      {
+        await using store = sqliteStore(file)
+        await store.load()
+        let full: unknown
+        while (full === undefined) {
+          try {
+            await store.commit([appendOf('c/a', 'x'.repeat(2_000))])
+            stored++
+          } catch (error) {
+            full = error
+          }
+        }
+        expect(full).toMatchObject({ code: 'STORE_FULL' })
+        // More than a third of the disk held messages.
+        expect(stored).toBeGreaterThan(600)
+        await store.commit([groupOf('c/a', 'g', 2)])
+      }
+      // Not a byte is left but what the reserve holds.
+      for (let size = 1_048_576; size >= 1; size = Math.floor(size / 2)) {
+        try {
+          writeFileSync(join(disk, `ballast-${size}`), Buffer.alloc(size))
+        } catch (error) {
+          expect((error as NodeJS.ErrnoException).code).toBe('ENOSPC')
+        }
+      }
+      await using again = sqliteStore(file)
+      const state = await again.load()
+      expect(state.streams).toMatchObject([{ stream: 'c/a', first: 1, next: stored + 1 }])
+      expect(state.groups).toMatchObject([{ group: 'g', position: 2 }])
+    } finally {
+      execFileSync('umount', ['-l', disk])
+    }
+  },
+)
+
 test('a file does not grow for ever when what is settled is trimmed', async () => {
   using temp = folder()
   await using store = sqliteStore(temp.file, { dedupLimit: 2_000 })

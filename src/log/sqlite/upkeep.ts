@@ -1,10 +1,14 @@
-import { closeSync, existsSync, fsyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { Timer } from '../../kit/env.ts'
 import type { Writer } from './commit.ts'
 import type { Core } from './core.ts'
 import { kindOf } from './faults.ts'
 
-/** Pages in the WAL from which on it is brought into the database: 8 MiB. It is then written from its start again, and stays so large. */
+/**
+ * Pages in the WAL from which on it is brought into the database: 8 MiB, less where the disk is small. It is then written from its start
+ * again, and stays so large.
+ */
 const WAL_PAGES = 2_000
 /** After so many commits the WAL is measured. */
 const LOOK_EVERY = 16
@@ -12,6 +16,10 @@ const LOOK_EVERY = 16
 const PAGE = 4_096
 /** Without a reserve, or with a small one, the database may lag behind by so much: to bring it up costs two syncs. */
 const LEAST_GROWTH = 262_144
+/** The reserve takes this part of what is free at most: on a small disk there must be room for messages too. */
+const RESERVE_PART = 8
+/** The reserve is a multiple of so many bytes. */
+const RESERVE_STEP = 65_536
 /** Rows that one slice of a trimming removes. */
 const SLICE = 2_000
 /** The mark is brought to the disk so long after a commit, at the latest: see `mark.ts`. */
@@ -46,8 +54,11 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
   let sweepTimer: Timer | undefined
   let sweeping = false
   let stopped = false
-  let reserved = existsSync(paths.reserve)
+  /** Bytes of the reserve; 0 while there is none. */
+  let reserved = existsSync(paths.reserve) ? statSync(paths.reserve).size : 0
   let reserveAt = 0
+  /** What the reserve is to have again once it was used; 0 as long as there was no room for any. */
+  let wanted = reserved
 
   function guarded(run: () => void): () => void {
     return () => {
@@ -72,7 +83,11 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
    */
   function lookAtWal(): void {
     const { log } = statements.of('PRAGMA wal_checkpoint(NOOP)').get() as { log: number }
-    if (log < WAL_PAGES && growth() * 2 < Math.max(options.reserveBytes, LEAST_GROWTH)) return
+    if (
+      log < Math.min(WAL_PAGES, (2 * Math.max(wanted, LEAST_GROWTH)) / PAGE) &&
+      growth() * 2 < Math.max(wanted, LEAST_GROWTH)
+    )
+      return
     try {
       database.exec('PRAGMA wal_checkpoint(PASSIVE)')
     } catch (error) {
@@ -91,8 +106,8 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
   }
 
   function release(): boolean {
-    if (!reserved) return false
-    reserved = false
+    if (reserved === 0) return false
+    reserved = 0
     reserveAt = env.monotonicMs() + RETRY_MS
     rmSync(paths.reserve, { force: true })
     return true
@@ -132,19 +147,22 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
   }
 
   function reserve(): void {
-    if (reserved || options.reserveBytes === 0 || env.monotonicMs() < reserveAt) return
+    if (reserved > 0 || options.reserveBytes === 0 || env.monotonicMs() < reserveAt) return
     reserveAt = env.monotonicMs() + RETRY_MS
+    if (wanted === 0) wanted = Math.min(options.reserveBytes, partOfDisk(dirname(paths.reserve)))
+    if (wanted === 0) return
     const descriptor = openSync(paths.reserve, 'w', 0o600)
     try {
       // Written, for a hole in a file reserves nothing.
-      writeSync(descriptor, Buffer.alloc(options.reserveBytes, 0xff))
+      const written = writeSync(descriptor, Buffer.alloc(wanted, 0xff))
       fsyncSync(descriptor)
-      reserved = true
+      // A short write says that the disk is full as well.
+      if (written === wanted) reserved = wanted
     } catch (error) {
       if (kindOf(error) !== 'full') throw error
     } finally {
       closeSync(descriptor)
-      if (!reserved) rmSync(paths.reserve, { force: true })
+      if (reserved === 0) rmSync(paths.reserve, { force: true })
     }
   }
 
@@ -159,7 +177,7 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
       }
       soon()
       unseen += bytes
-      if (++commits % LOOK_EVERY !== 0 && unseen < options.reserveBytes / 4) return
+      if (++commits % LOOK_EVERY !== 0 && unseen < Math.max(wanted, LEAST_GROWTH) / 4) return
       unseen = 0
       lookAtWal()
     },
@@ -168,7 +186,9 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
       const grows = growth()
       if (last) return release()
       if (grows === 0) return checkpoint()
-      if (grows > options.reserveBytes || !release()) return false
+      if (grows > wanted) return false
+      // Also without a reserve: a part of the WAL may fit in.
+      release()
       const done = checkpoint()
       reserveAt = 0
       reserve()
@@ -181,4 +201,10 @@ export function makeUpkeep(core: Core, writer: Writer, failed: (error: unknown) 
       sweepTimer?.cancel()
     },
   }
+}
+
+/** How much of a disk the reserve may take. */
+function partOfDisk(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder)
+  return Math.floor((bavail * bsize) / RESERVE_PART / RESERVE_STEP) * RESERVE_STEP
 }
