@@ -50,8 +50,6 @@ export interface AgentRecord {
   registeredAt: number | undefined
   /** The handle it was registered with; undefined while it is only declared. */
   live: LiveHandle | undefined
-  /** What serves its queue from the log, while it is registered. */
-  kept: KeptBinding | undefined
   /** Rises with each registration of the name: an old handle is told apart from the new one. */
   generation: number
 }
@@ -61,6 +59,8 @@ const MOST_NAMES = 20
 /** The agents of one bus by name. */
 export class Agents {
   readonly #records = new Map<string, AgentRecord>()
+  /** What serves the inboxes of registered agents from a log, by name. */
+  readonly kept = new Map<string, KeptBinding>()
 
   get size(): number {
     return this.#records.size

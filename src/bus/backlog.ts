@@ -6,32 +6,32 @@ import { Lines } from './lines.ts'
 
 // Hot path: written for the machine. What plain subscriptions do not use is made on demand.
 
+/** A message of a session has come. */
+const SAW_SESSION = 1
+/** Its messages may be held: then sessions have lines also where only one message runs at a time. */
+const HOLDS = 2
+
 /** The messages of one queue that wait, in the order in which they go: urgent ones, then by lane, sessions in line. */
 export class Backlog {
   readonly #lanes: Lanes<Envelope>
   readonly overtaking: number
   readonly #crew: Crew
   #lines: Lines | undefined = undefined
-  #sawSession = false
+  /** {@link SAW_SESSION}, {@link HOLDS}: one field, for there may be ten thousand of these. */
+  #flags: number
   /** Handed out before everything else, whoever is busy: nested requests that would wait for ever. */
   #urgent: Envelope[] | undefined = undefined
-  /** Messages whose time to be tried again has come; their sessions are held for them. */
-  #again: Envelope[] | undefined = undefined
-  /** True for queues whose messages may be held: then sessions have lines also where only one message runs at a time. */
-  readonly #holds: boolean
 
   constructor(crew: Crew, overtaking: number, holds: boolean) {
     this.#crew = crew
-    this.#holds = holds
+    this.#flags = holds ? HOLDS : 0
     this.overtaking = overtaking
     this.#lanes = new Lanes<Envelope>(overtaking)
   }
 
   get size(): number {
     const { size } = this.#lanes
-    return this.#lines === undefined && this.#urgent === undefined && this.#again === undefined
-      ? size
-      : size + this.#sizeElsewhere()
+    return this.#lines === undefined && this.#urgent === undefined ? size : size + this.#sizeElsewhere()
   }
 
   /** Messages of one lane that wait behind their sessions. */
@@ -41,7 +41,6 @@ export class Backlog {
 
   /** Nothing of the session goes until the message that is held comes by {@link again}, or {@link release}. */
   hold(session: string): void {
-    this.#sawSession = true
     if (this.#lines === undefined) this.#beginLines()
     this.#lines?.hold(session)
   }
@@ -52,13 +51,12 @@ export class Backlog {
 
   /** The message for which its session is held goes next. */
   again(message: Envelope): void {
-    this.#again ??= []
-    this.#again.push(message)
+    this.#lines?.again(message)
   }
 
   /** True when nothing but the lanes says what goes next. */
   get isPlain(): boolean {
-    return this.#lines === undefined && this.#urgent === undefined && this.#again === undefined
+    return this.#lines === undefined && this.#urgent === undefined
   }
 
   /** Takes the next message out of the lanes, whoever is busy; right only while {@link isPlain}. */
@@ -73,7 +71,7 @@ export class Backlog {
   push(message: Envelope): void {
     const { priority } = message
     this.#lanes.push(priority === 'normal' ? 2 : LANE_OF[priority], message)
-    if (message.session !== undefined && !this.#sawSession) this.#beginLines()
+    if (message.session !== undefined && (this.#flags & SAW_SESSION) === 0) this.#beginLines()
   }
 
   urge(message: Envelope): void {
@@ -83,7 +81,7 @@ export class Backlog {
 
   /** The members have changed: sessions need lines only where several messages may be handled at once. */
   crewChanged(): void {
-    if (this.#sawSession) this.#beginLines()
+    if ((this.#flags & SAW_SESSION) !== 0) this.#beginLines()
   }
 
   /** A message of the session is being handled, beyond the return of its handler. */
@@ -104,14 +102,13 @@ export class Backlog {
   /** Takes the next message that may be handled now; undefined when none may. */
   next(): Envelope | undefined {
     if (this.#urgent !== undefined) return this.#takeUrgent()
-    if (this.#again !== undefined && this.#crew.hasRoom(true)) return this.#takeAgain()
     if (this.#lines !== undefined) return this.#nextInLine(this.#lines)
     return this.#crew.running === 0 || this.#crew.hasRoom(false) ? this.#lanes.take() : undefined
   }
 
   /** Takes the next message whatever sessions are busy: for taking by hand and for clearing. */
   takeAny(): Envelope | undefined {
-    return this.#takeUrgent() ?? this.#takeAgain() ?? this.#lanes.take() ?? this.#takeParked()
+    return this.#takeUrgent() ?? this.#lines?.takeAgain() ?? this.#lanes.take() ?? this.#takeParked()
   }
 
   /** Takes the oldest message of the lowest level, if that level is not above `lane`. */
@@ -126,6 +123,8 @@ export class Backlog {
 
   #nextInLine(lines: Lines): Envelope | undefined {
     while (this.#crew.hasRoom(true)) {
+      const again = lines.takeAgain()
+      if (again !== undefined) return again
       const fresh = this.#lanes.rank()
       const ready = lines.rank()
       if (fresh === NO_RANK && ready === NO_RANK) return undefined
@@ -156,13 +155,6 @@ export class Backlog {
     return message
   }
 
-  #takeAgain(): Envelope | undefined {
-    const message = this.#again?.shift()
-    if (this.#again?.length === 0) this.#again = undefined
-    if (message?.session !== undefined) this.#lines?.letGo(message.session)
-    return message
-  }
-
   #takeParked(): Envelope | undefined {
     if (this.#lines === undefined || this.#lines.parked === 0) return undefined
     for (const one of this.#lines.takeAll()) this.#lanes.push(LANE_OF[one.priority], one)
@@ -170,15 +162,15 @@ export class Backlog {
   }
 
   #beginLines(): void {
-    this.#sawSession = true
+    this.#flags |= SAW_SESSION
     const { members } = this.#crew
     const serial = members.length === 0 || (members.length === 1 && members[0]!.concurrency === 1)
-    if (this.#lines !== undefined || (serial && !this.#holds)) return
+    if (this.#lines !== undefined || (serial && (this.#flags & HOLDS) === 0)) return
     this.#lines = new Lines(this.overtaking, () => this.#crew.hasRoom(false))
     for (const { delivery } of this.#crew.runs()) this.#lines.started(delivery?.session)
   }
 
   #sizeElsewhere(): number {
-    return (this.#lines?.parked ?? 0) + (this.#urgent?.length ?? 0) + (this.#again?.length ?? 0)
+    return (this.#lines?.waiting ?? 0) + (this.#urgent?.length ?? 0)
   }
 }

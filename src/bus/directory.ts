@@ -20,7 +20,6 @@ import type { Core } from './core.ts'
 import type { Delivery } from './delivery.ts'
 import type { Handler } from './handler.ts'
 import { Inbox, type ReceiveOptions } from './inbox.ts'
-import type { KeptBinding } from './kept.ts'
 import type { Origin } from './maker.ts'
 import { Member } from './member.ts'
 import { QUEUE_RULES, type QueueOptions } from './options.ts'
@@ -129,7 +128,7 @@ export class Directory {
     record.status = options.status ?? 'idle'
     record.registeredAt = this.#core.clock.wallMs(this.#core.clock.readMs())
     record.generation++
-    record.kept ??= this.#bind(record)
+    this.#bind(record)
     const agent = new LiveAgent(this.#core, this.#sender, record, options, this.#subscribe)
     record.live = agent
     this.#core.announce('agent.registered', { agent: agentInfo(record) })
@@ -158,10 +157,11 @@ export class Directory {
   }
 
   /** Serves a registered agent from the log; what is kept for one that is only declared waits there. */
-  #bind({ queue, topic, entry }: AgentRecord): KeptBinding | undefined {
-    if (!entry.durable) return undefined
+  #bind({ name, queue, topic, entry }: AgentRecord): void {
+    const { agents, keeper } = this.#core
+    if (!entry.durable || keeper === undefined || agents.kept.has(name)) return
     const all = { session: undefined, sender: undefined, filter: undefined, from: undefined, maxAgeMs: undefined }
-    return this.#core.keeper?.bind({ patterns: [topic], queue, group: AGENT_GROUP, ...all })
+    agents.kept.set(name, keeper.bind({ patterns: [topic], queue, group: AGENT_GROUP, ...all }))
   }
 
   #newRecord(name: string, options: RegisterOptions): AgentRecord {
@@ -189,7 +189,6 @@ export class Directory {
       route: undefined,
       routeVersion: -1,
       live: undefined,
-      kept: undefined,
       queue,
       entry,
       type: undefined,
@@ -322,8 +321,8 @@ class LiveAgent extends Verbs implements Agent, Origin {
     core.router.remove(this.#record.entry)
     core.agents.delete(name)
     this.retire(error)
-    void this.#record.kept?.end()
-    this.#record.kept = undefined
+    void core.agents.kept.get(name)?.end()
+    core.agents.kept.delete(name)
     this.#record.queue.end(error)
     this.#record.live = undefined
     core.announce('agent.unregistered', { name })
@@ -333,7 +332,7 @@ class LiveAgent extends Verbs implements Agent, Origin {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.registered) return
     this.core.router.remove(this.#record.entry)
-    this.#record.kept?.pause()
+    this.core.agents.kept.get(this.name)?.pause()
     if (this.#member !== undefined) await drained(this.#record.queue, this.core)
     this.unregister()
   }
@@ -343,7 +342,7 @@ class LiveAgent extends Verbs implements Agent, Origin {
     const member = this.#member
     if (member === undefined) return
     const wrapped = wrapHandler(member.plain, this.core.middleware, [])
-    const { kept } = this.#record
+    const kept = this.core.agents.kept.get(this.name)
     member.handler = kept === undefined ? wrapped : begun(kept.wrap(wrapped))
   }
 

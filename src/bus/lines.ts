@@ -29,6 +29,8 @@ export class Lines {
   readonly #overtaking: number
   readonly #looseRoom: () => boolean
   #parked = 0
+  /** Messages whose time to be tried again has come. */
+  readonly #again: Envelope[] = []
   readonly #parkedIn = [0, 0, 0, 0, 0]
 
   /** `looseRoom` says whether a message without a session may be handled now. */
@@ -36,6 +38,11 @@ export class Lines {
     this.#overtaking = overtaking
     this.#looseRoom = looseRoom
     this.#ready = new Lanes<Line>(overtaking)
+  }
+
+  /** Messages that wait here. */
+  get waiting(): number {
+    return this.#parked + this.#again.length
   }
 
   /** Messages parked in all lines. */
@@ -165,10 +172,17 @@ export class Lines {
     this.#line(session).running++
   }
 
-  /** The message is tried again now: it counts as running from its start on, as any other. */
-  letGo(session: string): void {
-    const line = this.#lines.get(session)
+  /** The message for which its session is held goes next. */
+  again(message: Envelope): void {
+    this.#again.push(message)
+  }
+
+  /** Takes such a message: it counts as running from its start on, as any other. */
+  takeAgain(): Envelope | undefined {
+    const message = this.#again.length === 0 ? undefined : this.#again.shift()
+    const line = message?.session === undefined ? undefined : this.#lines.get(message.session)
     if (line !== undefined) line.running--
+    return message
   }
 
   #left(message: Envelope): void {

@@ -4,7 +4,7 @@ import { aFunction, anObject, checkOption, checkOptions, milliseconds, type Rule
 import type { MessageLog } from '../log/log.ts'
 import type { DeadLetterAlert } from '../worker/burials.ts'
 import type { ChannelOptions } from '../worker/channel.ts'
-import { LogKeeper } from '../worker/keeper.ts'
+import type { LogKeeper } from '../worker/keeper.ts'
 import { type BackendChoice, chooseBackend, openLog } from './backends.ts'
 
 /** How a bus with a log is opened: everything of `createBus`, and how messages are kept. */
@@ -105,10 +105,12 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     ...(onClosed === undefined ? {} : { onClosed }),
   }
   try {
+    // Only who keeps messages pays for what keeps them: `import 'swarmbus'` stays light.
+    const { LogKeeper: Keeper } = await import('../worker/keeper.ts')
     const existing = (await log.streams()).map((one) => one.stream)
     let keeper: LogKeeper | undefined
     const bus = keptBus(rest, (host) => {
-      keeper = new LogKeeper(host, log, settings, existing)
+      keeper = new Keeper(host, log, settings, existing)
       return keeper
     })
     await keeper?.refresh()

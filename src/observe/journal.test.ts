@@ -45,7 +45,11 @@ test('a message of a bus without a log leaves its steps: published, handled, and
   const steps = await journal.trace(id)
   expect(events(steps).toSorted()).toEqual(['failed', 'handled', 'published'])
   expect(steps[0]).toMatchObject({ event: 'published', topic: 'jobs', from: 'harold', session: 's', rootId: id })
-  expect(steps.find((one) => one.event === 'failed')).toMatchObject({ name: 'bad', error: 'TypeError: cannot', attempt: 1 })
+  expect(steps.find((one) => one.event === 'failed')).toMatchObject({
+    name: 'bad',
+    error: 'TypeError: cannot',
+    attempt: 1,
+  })
   expect(steps.some((one) => 'data' in one)).toBe(false)
 })
 

@@ -24,7 +24,10 @@ import {
 } from '../reliability/retry.ts'
 import { retryUpTo } from './retries.ts'
 
-/** How long settled messages stay in the log; unsettled ones are never removed. What exceeds any of the limits goes, oldest first. */
+/**
+ * How long settled messages stay in the log; what some group has not settled is never removed. Messages that no group reads are kept
+ * as long as settled ones. What exceeds any of the limits goes, oldest first.
+ */
 export interface Retention {
   /** Milliseconds since a message was stored. Default 7 days. */
   readonly maxAgeMs?: number
