@@ -15,6 +15,9 @@ const WARM_MS = quick ? 30 : 300
 /** The rows without bars, the originals' own work, are the many. */
 const TIMED_MS = quick ? 30 : id.startsWith('P') ? 300 : 150
 
+/** A pass may prepare for long and time little: so many times its timed part is enough for all of it. */
+const MOST_TIMES = 20
+
 // A parent that ends takes its rounds with it.
 process.on('disconnect', () => process.exit(1))
 // Unless there is work left: a message that got lost ends the process at once, without a figure.
@@ -58,9 +61,6 @@ async function round(one: Contestant): Promise<Record<string, number>> {
   await work.close?.()
   return { ...figuresOf(passes) }
 }
-
-/** A pass may prepare for long and time little: so many times its timed part is enough for all of it. */
-const MOST_TIMES = 20
 
 /** Passes until their timed parts add up, or have taken long enough with all that is around them. */
 async function passesFor(work: Work, totalMs: number): Promise<readonly Pass[]> {
