@@ -29,6 +29,11 @@ export class Backlog {
     this.#lanes = new Lanes<Envelope>(overtaking)
   }
 
+  /** True for a queue that gets what is kept out of the log, not from its publisher. */
+  get holds(): boolean {
+    return (this.#flags & HOLDS) !== 0
+  }
+
   get size(): number {
     const { size } = this.#lanes
     return this.#lines === undefined && this.#urgent === undefined ? size : size + this.#sizeElsewhere()

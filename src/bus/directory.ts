@@ -157,9 +157,9 @@ export class Directory {
   }
 
   /** Serves a registered agent from the log; what is kept for one that is only declared waits there. */
-  #bind({ name, queue, topic, entry }: AgentRecord): void {
+  #bind({ name, queue, topic }: AgentRecord): void {
     const { agents, keeper } = this.#core
-    if (!entry.durable || keeper === undefined || agents.kept.has(name)) return
+    if (!queue.backlog.holds || keeper === undefined || agents.kept.has(name)) return
     const all = { session: undefined, sender: undefined, filter: undefined, from: undefined, maxAgeMs: undefined }
     agents.kept.set(name, keeper.bind({ patterns: [topic], queue, group: AGENT_GROUP, ...all }))
   }
@@ -181,7 +181,6 @@ export class Directory {
       rank: 50,
       group: undefined,
       observer: false,
-      durable: isKept,
     }
     const record: AgentRecord = {
       name,

@@ -28,8 +28,6 @@ export interface Entry {
   readonly group: string | undefined
   /** Looks on: does not count as a responder. */
   readonly observer: boolean
-  /** Gets what is kept out of the log, not from the publisher. */
-  readonly durable: boolean
 }
 
 /** Where messages of one topic go. Never changed: subscribing makes a new one, so a publish under way is not disturbed. */
@@ -106,7 +104,7 @@ export class Router {
 
   /** Who hears of a kept message from its publisher: everybody that does not read the log. */
   listeners(route: Route, message: Message): readonly Entry[] {
-    return this.select(route, message).filter((entry) => !entry.durable)
+    return this.select(route, message).filter((entry) => !entry.queue.backlog.holds)
   }
 
   /** The recipients of one message, where its route has no plain list. */

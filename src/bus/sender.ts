@@ -59,7 +59,7 @@ export class Sender {
     if (core.state !== 'running' || record?.registeredAt === undefined)
       return this.send([name], data, undefined, origin)
     const route = this.#routeOf(record)
-    if (route.only !== record.queue || record.entry.durable) return this.send([name], data, undefined, origin)
+    if (route.only !== record.queue || record.queue.backlog.holds) return this.send([name], data, undefined, origin)
     let message: Envelope
     try {
       message = core.maker.make(record.topic, data, undefined, origin)
@@ -106,7 +106,7 @@ export class Sender {
     const go = async (): Promise<Ack> => {
       const records = known ?? find()
       const route = this.#core.router.route(message.topic)
-      if (!records.some((record) => record.entry.durable)) mustBeKept(message.topic, options)
+      if (!records.some((record) => record.queue.backlog.holds)) mustBeKept(message.topic, options)
       else return this.#kept.send(records, route, message, options, receiptFor(message, options, origin))
       return this.#toQueues(message, records, options, origin, route)
     }

@@ -227,7 +227,6 @@ export class LiveSubscription implements Subscription {
       rank: options.rank ?? 50,
       group: options.group,
       observer: options.observer ?? false,
-      durable: binding.kept !== undefined,
     }))
     this.member =
       handler === undefined
