@@ -8,8 +8,10 @@ import type { Priority } from '../message/priority.ts'
 export interface KeptLedger {
   readonly published: number
   readonly acked: number
+  /** Ready to be handed out. */
   readonly pending: number
   readonly leased: number
+  /** Waiting for their time, or for a retry. */
   readonly delayed: number
   /** Kept while no group reads their stream yet. */
   readonly held: number

@@ -1,20 +1,8 @@
+import type { KeptLedger } from '../bus/kept-verbs.ts'
 import type { GroupInfo, StreamInfo } from '../log/log.ts'
 
 /** Where every message of a channel is: each is in exactly one of the figures, once for each group that reads it. */
-export interface ChannelLedger {
-  readonly published: number
-  readonly acked: number
-  /** Ready to be handed out. */
-  readonly pending: number
-  readonly leased: number
-  /** Waiting for their time, or for a retry. */
-  readonly delayed: number
-  /** In streams that no group reads yet. */
-  readonly held: number
-  readonly dead: number
-  readonly expired: number
-  readonly dropped: number
-}
+export type ChannelLedger = KeptLedger
 
 const NOTHING: ChannelLedger = {
   published: 0,
