@@ -3,16 +3,13 @@ import type { Env } from '../kit/env.ts'
 import type { Message } from '../message/message.ts'
 import { matchesTokens, parsePattern } from '../message/topic.ts'
 
-/**
- * Says which messages are meant for a queue: by topic, session and sender. `place` is the topic of all that lies in a channel of a single
- * topic: what is sent to several agents at once lies in each one's channel, under the topic of the first.
- */
-export function interestOf({ patterns, session, sender }: KeptQueue, place?: string): (message: Message) => boolean {
+/** Says which messages are meant for a queue: by topic, session and sender. */
+export function interestOf({ patterns, session, sender }: KeptQueue): (message: Message) => boolean {
   const parsed = patterns.map((pattern) => parsePattern(pattern))
   return (message) => {
     if (session !== undefined && session !== message.session) return false
     if (sender !== undefined && sender !== message.from) return false
-    const topic = (place ?? message.topic).split('.')
+    const topic = message.topic.split('.')
     return parsed.some((pattern) => matchesTokens(pattern, topic))
   }
 }

@@ -4,6 +4,7 @@ import { isBusError } from '../kit/errors.ts'
 import type { Delivery as Leased } from '../log/log.ts'
 import type { Policy } from './channel.ts'
 import type { LaneState } from './handling.ts'
+import { sleepUntil } from './sleep.ts'
 import type { WorkerHost } from './worker-host.ts'
 
 /** Most messages that a group has in hand on one channel beside its windows: parked behind their sessions, or waiting for another try. */
@@ -56,9 +57,8 @@ export class LaneReader {
       } catch (error) {
         if (signal.aborted || isBusError(error, 'BUS_CLOSED')) return
         this.#host.announce('log.failed', { stream: lane.stream, group: this.#group, error })
-        const waited = Promise.withResolvers<void>()
-        this.#host.env.after(AGAIN_MS, () => waited.resolve())
-        await waited.promise
+        const { env } = this.#host
+        await sleepUntil(env, env.monotonicMs() + AGAIN_MS, signal)
       }
     }
   }

@@ -4,6 +4,7 @@ import type { Appended, MessageLog } from '../log/log.ts'
 import type { Envelope, Message } from '../message/message.ts'
 import type { Channel } from './channel.ts'
 import { type DeadRecord, deadRecord, writeStory } from './record.ts'
+import { sleepUntil } from './sleep.ts'
 
 /** Milliseconds between two looks for room. */
 const LOOK_MS = 20
@@ -79,9 +80,7 @@ export class Room {
     for (;;) {
       const leftMs = dueMs - this.#env.monotonicMs()
       if (leftMs <= 0) throw full(channel, `; ${waitMs} ms of waiting passed`)
-      const waited = Promise.withResolvers<void>()
-      this.#env.after(Math.min(LOOK_MS, leftMs), () => waited.resolve())
-      await waited.promise
+      await sleepUntil(this.#env, dueMs - leftMs + Math.min(LOOK_MS, leftMs), undefined)
       if ((await this.#unsettled(channel)) < channel.policy.limit) return undefined
     }
   }

@@ -48,7 +48,7 @@ export class GroupWorker implements Settler {
     this.channel = channel
     this.group = group
     this.#what = what
-    this.wants = interestOf(what, channel.policy.perTopic ? channel.name : undefined)
+    this.wants = interestOf(what)
     this.isStale = staleOf(what, host.env)
     this.trials = trialsOf(host.log)
     this.#grave = new Grave(host, channel, group, what.queue.name)
