@@ -199,6 +199,21 @@ export const ERRORS = {
     text: 'the log lacks messages that it had acknowledged',
     next: 'restore the file from a copy, or accept the loss: `swarmbus doctor FILE --accept-loss`',
   },
+  BROKER_UNREACHABLE: {
+    family: 'resource',
+    text: 'there is no connection to the broker; what was asked was not carried out',
+    next: 'check the address and that the server runs; an open bus connects again by itself',
+  },
+  BROKER_TIMEOUT: {
+    family: 'timeout',
+    text: 'the broker did not answer, or the connection was lost before it did; it is not known whether it was carried out',
+    next: 'ask again; a publish with the same `id` is stored once at most',
+  },
+  BROKER_REFUSED: {
+    family: 'configuration',
+    text: 'the broker answered, but refuses its service, or cannot be used as it is set up',
+    next: 'change the setting or the right named in the message; `swarmbus doctor --url URL` shows what the server can promise',
+  },
   SCHEMA_TOO_NEW: {
     family: 'configuration',
     text: 'the file of the log was written by a newer version',

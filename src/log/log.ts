@@ -1,3 +1,4 @@
+import type { BusError } from '../kit/errors.ts'
 import type { MessageId } from '../message/ids.ts'
 import type { Message } from '../message/message.ts'
 
@@ -172,6 +173,15 @@ export interface GroupInfo {
   readonly stale: number
 }
 
+/** What a log tells while it works. */
+export type LogEvent =
+  /** The connection to the broker was lost; one more try to get it back failed; it is back, and reading goes on where it was. */
+  | { readonly type: 'disconnected'; readonly why: string }
+  | { readonly type: 'retry'; readonly tries: number; readonly why: string; readonly nextMs: number }
+  | { readonly type: 'reconnected'; readonly downMs: number; readonly tries: number }
+  /** The broker lacks entries that it had acknowledged: `error` has the code DATA_LOSS and says which. Told once for each loss. */
+  | { readonly type: 'data-loss'; readonly error: BusError }
+
 /** What retention may remove; entries that some group has not settled are never removed. */
 export interface TrimOptions {
   /** Entries before this one. */
@@ -203,6 +213,11 @@ export interface MessageLog extends AsyncDisposable {
   /**
    * Hands out what the group has not settled, oldest first, given-back ones as they fall due, then waits for more. Creates the group.
    * Entries that are damaged are settled as dropped, and reported.
+   *
+   * Of one session (`message.session`) a consumer gets an entry only while no other consumer of the group holds an earlier one: so the
+   * order of a session has one owner at a time, whichever process it lives in. A lease that runs out takes with it the later leases of
+   * the session that the same consumer holds; they go back to the group together. What waits for its time (`delayMs` of the append or of
+   * a nack without `hold`) keeps nobody waiting.
    */
   consume(stream: string, group: string, options?: ConsumeOptions): AsyncIterable<Delivery>
   /**

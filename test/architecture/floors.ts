@@ -4,6 +4,7 @@ import { importsOf, isTest, type Source } from './source.ts'
 export const FLOORS: Readonly<Record<string, number>> = {
   kit: 0,
   message: 1,
+  broker: 1,
   log: 2,
   wire: 2,
   lease: 2,

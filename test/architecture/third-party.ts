@@ -6,6 +6,9 @@ const PROGRAM = 'src/cli/'
 /** The only files of `src/`, or folders that end in `/`, that may import anything but their neighbours and Node, and what. */
 export const THIRD_PARTY: Readonly<Record<string, readonly string[]>> = {
   'src/message/msgpack.ts': ['@msgpack/msgpack'],
+  'src/broker/redis/': ['redis'],
+  'src/broker/nats/': ['@nats-io/transport-node'],
+  'src/log/jetstream/': ['@nats-io/jetstream'],
   [PROGRAM]: ['commander'],
 }
 
