@@ -1,4 +1,4 @@
-import type { NatsConnection } from '@nats-io/transport-node'
+import type { Msg, MsgHdrs, NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node'
 import type { Env } from '../../kit/env.ts'
 import type { Watch } from '../watch.ts'
 
@@ -13,6 +13,19 @@ export interface NatsLink extends AsyncDisposable {
   readonly version: readonly [number, number, number]
   /** True when the server is at least that version. */
   isAtLeast(major: number, minor: number): boolean
+  /**
+   * Asks a service, as that of JetStream. Rejects with BROKER_UNREACHABLE when the question was surely not sent, with BROKER_TIMEOUT when
+   * that is unknown (no answer in time, or the connection was lost before it), with BROKER_REFUSED when nobody serves the subject or the
+   * right is missing, and with PAYLOAD_TOO_LARGE. It is never sent again by itself.
+   */
+  ask(subject: string, payload?: Uint8Array | string, options?: NatsAskOptions): Promise<Msg>
+}
+
+/** How {@link NatsLink.ask} asks. */
+export interface NatsAskOptions {
+  readonly headers?: MsgHdrs
+  /** Milliseconds for the answer. Default 5 000. */
+  readonly timeoutMs?: number
 }
 
 /** How {@link connectNats} connects. */
@@ -23,4 +36,6 @@ export interface NatsLinkOptions {
   /** Between tries to connect again: the first wait, and the longest. Default 50 and 2 000; each ±25 %. */
   readonly retryMs?: number
   readonly longestRetryMs?: number
+  /** Settings of the client: trust and certificates of TLS, other ways to prove who one is, the prefix of inboxes. */
+  readonly client?: Pick<NodeConnectionOptions, 'tls' | 'authenticator' | 'inboxPrefix' | 'name'>
 }
