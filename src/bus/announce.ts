@@ -30,6 +30,10 @@ export const EVENTS = [
   'dead-letter.evicted',
   'log.failed',
   'log.gap',
+  'log.disconnected',
+  'log.retried',
+  'log.reconnected',
+  'log.lost',
   'journal.dropped',
   'journal.failed',
 ] as const

@@ -219,6 +219,11 @@ export const ERRORS = {
     text: 'the file of the log was written by a newer version',
     next: 'use that version of swarmbus, or another file',
   },
+  LEASE_LOST: {
+    family: 'bus',
+    text: 'the lease of a message ran out while it was in hand: another process may have it by now',
+    next: 'stop at `context.signal`; lengthen `ackWaitMs` of the channel if the process was only busy',
+  },
   UNKNOWN_DEAD_LETTER: {
     family: 'bus',
     text: 'no dead letter has that id',

@@ -72,6 +72,7 @@ export const ERROR_VERDICTS: Readonly<Record<ErrorCode, VerdictRow>> = {
   STORE_FULL: again('there may be room next time'),
   STORE_FAILED: again('the store may work next time'),
   STORE_LOCKED: again('its holder may end'),
+  LEASE_LOST: again('whoever has the message now goes on with it'),
   BROKER_UNREACHABLE: again('the broker may be back'),
   BROKER_TIMEOUT: again('the broker may answer next time'),
   BROKER_REFUSED: again('the setting may be mended by then'),

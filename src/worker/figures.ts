@@ -2,7 +2,7 @@ import type { EventName } from '../bus/announce.ts'
 import type { KeptFigures, KeptHost } from '../bus/kept.ts'
 import type { ChannelInfo, KeptLedger } from '../bus/kept-verbs.ts'
 import { describeThrown, isBusError } from '../kit/errors.ts'
-import type { MessageLog } from '../log/log.ts'
+import type { LogEvent, MessageLog } from '../log/log.ts'
 import type { Message } from '../message/message.ts'
 import type { Policy } from './channel.ts'
 import { channelInfos } from './channel-info.ts'
@@ -13,8 +13,18 @@ import type { DeadRecord } from './record.ts'
 const FRESH_MS = 1_000
 /** Milliseconds after which a fault of the log that did not come again is over: whoever met it tries again each second. */
 const FAULT_MS = 5_000
+/** Milliseconds for which a loss of messages makes the bus unhealthy: long enough for a person to see it. */
+const LOSS_MS = 600_000
 /** Most faults that are told apart. */
 const MOST_FAULTS = 100
+
+/** How what a log tells is announced. */
+const TOLD: Readonly<Record<LogEvent['type'], EventName>> = {
+  disconnected: 'log.disconnected',
+  retry: 'log.retried',
+  reconnected: 'log.reconnected',
+  'data-loss': 'log.lost',
+}
 
 interface Fault {
   readonly text: string
@@ -28,6 +38,8 @@ export class FigureBook {
   readonly #log: MessageLog
   readonly #deadLettersAllowed: number
   readonly #faults = new Map<string, Fault>()
+  #loss: Fault | undefined
+  #down: string | undefined
   #retried = 0
   #deadLettered = 0
   #exhausted = 0
@@ -61,6 +73,15 @@ export class FigureBook {
     this.#infos = await channelInfos(this.#log)
   }
 
+  /** What the log tells of its broker. */
+  told(event: LogEvent): void {
+    const { type, ...fields } = event
+    if (event.type === 'disconnected') this.#down = event.why
+    if (event.type === 'reconnected') this.#down = undefined
+    if (event.type === 'data-loss') this.#loss = { text: event.error.message, atMs: this.host.clock.readMs() }
+    this.host.announce(TOLD[type], fields)
+  }
+
   /** Nothing is counted any more: the log is being closed. */
   end(): void {
     this.#ended = true
@@ -85,8 +106,15 @@ export class FigureBook {
       retrying: sum(({ ledger }) => ledger.delayed),
       deadLetters: sum((one) => one.deadLetters),
       deadLettersAllowed: this.#deadLettersAllowed,
-      faults: [...this.#faults.values()].filter(({ atMs }) => nowMs - atMs < FAULT_MS).map(({ text }) => text),
+      faults: this.#faultsAt(nowMs),
     }
+  }
+
+  #faultsAt(nowMs: number): readonly string[] {
+    const down = this.#down === undefined ? [] : [`there is no connection to the broker: ${this.#down}`]
+    const lost = this.#loss !== undefined && nowMs - this.#loss.atMs < LOSS_MS ? [this.#loss.text] : []
+    const rest = [...this.#faults.values()].filter(({ atMs }) => nowMs - atMs < FAULT_MS).map(({ text }) => text)
+    return [...down, ...lost, ...rest]
   }
 
   /** What groups have still to handle, counted now; undefined when the log does not say. */

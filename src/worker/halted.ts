@@ -1,29 +1,103 @@
-import { isBusError } from '../kit/errors.ts'
+import { holdSession, releaseSession } from '../bus/held.ts'
+import type { Queue } from '../bus/queue.ts'
+import type { Env, Timer } from '../kit/env.ts'
 import type { MessageLog } from '../log/log.ts'
+import { channelOf } from '../log/log.ts'
 import { DEAD_GROUP } from './channel.ts'
 import { readDeadRecord } from './record.ts'
-import { sleepUntil } from './sleep.ts'
-import type { GroupWorker } from './worker.ts'
-import type { WorkerHost } from './worker-host.ts'
 
-/** Milliseconds before a start that met a fault of the log is tried again. */
-const AGAIN_MS = 1_000
+/** Milliseconds between two looks whether another process let a halted session go on. */
+const LOOK_MS = 1_000
 
-/** Starts a worker. Where dead letters halt their sessions, those are found first, before anything is handed out; given up once `isOver`. */
-export async function startWorker(host: WorkerHost, worker: GroupWorker, isOver: () => boolean): Promise<void> {
-  const { dead, policy } = worker.channel
-  const { env, log } = host
-  if (policy.afterDeadLetter === 'go-on') worker.start([])
-  while (policy.afterDeadLetter === 'halt' && !isOver()) {
-    try {
-      worker.start(await haltedSessions(log, dead, worker.group))
-      return
-    } catch (error) {
-      if (isBusError(error, 'BUS_CLOSED')) return
-      host.announce('log.failed', { stream: dead, group: worker.group, error })
-      await sleepUntil(env, env.monotonicMs() + AGAIN_MS, undefined)
+/** What the halted sessions of a group are found by. */
+export interface HaltsHost {
+  readonly env: Env
+  readonly log: MessageLog
+  readonly queue: Queue
+  readonly group: string
+  /** The stream of the channel's dead letters; undefined where nothing is halted. */
+  readonly dead: string | undefined
+  failed(error: unknown): void
+}
+
+/** The sessions of one group that wait until their dead letter is redriven or discarded. */
+export class Halts {
+  readonly #host: HaltsHost
+  readonly #sessions = new Set<string>()
+  /** Those whose dead letter another process has redriven or discarded: a redriven one comes out of the log, and goes first. */
+  readonly #gone = new Set<string>()
+  #timer: Timer | undefined
+  /** What the dead letters looked like when they were read last. */
+  #seen = ''
+  #ended = false
+
+  constructor(host: HaltsHost) {
+    this.#host = host
+  }
+
+  /** True where a dead letter halts its session, and other processes have a say in it. */
+  get isShared(): boolean {
+    return this.#host.dead !== undefined && this.#host.log.supports.shared
+  }
+
+  halt(session: string): void {
+    if (this.#host.dead === undefined || this.#sessions.has(session)) return
+    this.#sessions.add(session)
+    holdSession(this.#host.queue, session)
+    if (this.isShared) this.#arm()
+  }
+
+  /** The dead letter of the session is gone. */
+  release(session: string): void {
+    this.#gone.delete(session)
+    if (this.#sessions.delete(session)) releaseSession(this.#host.queue, session)
+  }
+
+  /** The redriven dead letter itself is there: it goes first. False when its session was not halted. */
+  lift(session: string): boolean {
+    this.#gone.delete(session)
+    return this.#sessions.delete(session)
+  }
+
+  /** Learns from the log which sessions are halted now. */
+  async refresh(): Promise<void> {
+    const { log, dead, group } = this.#host
+    if (dead === undefined) return
+    const seen = await shapeOf(log, dead)
+    if (seen === this.#seen) return
+    const halted = await haltedSessions(log, dead, group)
+    this.#seen = seen
+    for (const session of halted) this.halt(session)
+    for (const session of this.#sessions) {
+      if (halted.has(session)) this.#gone.delete(session)
+      else this.#gone.add(session)
     }
   }
+
+  end(): void {
+    this.#ended = true
+    this.#timer?.cancel()
+  }
+
+  #arm(): void {
+    this.#timer ??= this.#host.env.after(LOOK_MS, () => {
+      this.#timer = undefined
+      // Gone a whole look ago, and nothing came: it was discarded.
+      for (const session of [...this.#gone]) this.release(session)
+      this.refresh()
+        .catch((error: unknown) => this.#host.failed(error))
+        .finally(() => {
+          if (this.#sessions.size > 0 && !this.#ended) this.#arm()
+        })
+    })
+  }
+}
+
+/** Changes with every dead letter that comes or goes. */
+async function shapeOf(log: MessageLog, dead: string): Promise<string> {
+  const info = (await log.streams(channelOf(dead))).find((one) => one.stream === dead)
+  const settled = (await log.groups(dead)).find(({ group }) => group === DEAD_GROUP)
+  return `${info?.next ?? ''} ${settled === undefined ? '' : settled.acked + settled.dropped + settled.expired}`
 }
 
 /** The sessions of which a message died in the group, and whose dead letter nobody has redriven or discarded yet. */

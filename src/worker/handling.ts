@@ -8,7 +8,8 @@ import { Envelope, type Message } from '../message/message.ts'
 import type { RetryPolicy } from '../reliability/retry.ts'
 import type { Policy } from './channel.ts'
 import { modeOf, retryOf } from './mode.ts'
-import { type Story, writeStory } from './record.ts'
+import { type Story, withAttempt, writeStory } from './record.ts'
+import type { Renewal } from './renewal.ts'
 import { isSuspicious, mustBeAlone, type Trial, type Trials } from './trials.ts'
 
 const NOBODY: readonly DeliveryOwner[] = Object.freeze([])
@@ -18,6 +19,7 @@ export interface Settler {
   /** Too old for the group. */
   isStale(message: Message): boolean
   readonly trials: Trials
+  readonly renewal: Renewal<Handling>
   hold(handling: Handling, reason: FailureReason, error: unknown): boolean
   settled(
     handling: Handling,
@@ -71,8 +73,20 @@ export class Handling implements KeptNote {
   isTaken = false
   /** The attempt was used up in the log. */
   spent = false
+  /** Monotonic milliseconds until which the lease lasts for sure. */
+  leasedUntilMs: number
+  /** The lease ran out while the handler runs: what becomes of it is of no interest any more. */
+  lost = false
 
-  constructor(settler: Settler, lane: LaneState, leased: Leased, story: Story, account: object, policy: Policy) {
+  constructor(
+    settler: Settler,
+    lane: LaneState,
+    leased: Leased,
+    story: Story,
+    account: object,
+    policy: Policy,
+    nowMs: number,
+  ) {
     this.#settler = settler
     this.lane = lane
     this.leased = leased
@@ -80,6 +94,7 @@ export class Handling implements KeptNote {
     this.retry = retryOf(policy, leased.message)
     this.isOnce = modeOf(policy, leased.message) === 'at-most-once'
     this.attempt = leased.attempt
+    this.leasedUntilMs = nowMs + policy.ackWaitMs
     this.message = Envelope.forGroup(leased.message as Envelope, account, this)
   }
 
@@ -87,12 +102,33 @@ export class Handling implements KeptNote {
     return !this.over && this.#settler.isStale(this.message)
   }
 
+  /** It is in the queue, or in line before it, and no handler has it. */
+  get waits(): boolean {
+    return this.running === undefined && !this.over && !this.isTaken
+  }
+
+  noteAttempt(wallMs: number, error: unknown, counts: boolean): void {
+    this.story = withAttempt(this.story, wallMs, error)
+    if (counts) this.attempt++
+  }
+
   begin(): Promise<void> | undefined {
     const { running } = this
-    const started = isSuspicious(this.leased) ? this.#onTrial().then(() => this.#start()) : this.#start()
+    const started = isSuspicious(this.leased) ? this.#onTrial().then(() => this.#begin()) : this.#begin()
     return started?.then(() => {
       if (this.running !== running) throw new BusError('NOT_RUNNING', 'it was given back before its handler started')
     })
+  }
+
+  #begin(): Promise<void> | undefined {
+    return this.#settler.renewal.isSure(this) ? this.#start() : this.#confirm().then(() => this.#start())
+  }
+
+  /** The process stood still for so long that somebody else may have the message: the log is asked before the handler is. */
+  async #confirm(): Promise<void> {
+    if (await this.#settler.renewal.confirm(this)) return
+    this.over = true
+    throw new BusError('NOT_RUNNING', 'its lease ran out before its handler started')
   }
 
   #start(): Promise<void> | undefined {
@@ -122,12 +158,14 @@ export class Handling implements KeptNote {
   }
 
   /**
-   * True for a lease of its own message: the one before ran out because the process stood still, and nobody else can have had the
-   * message meanwhile. It goes on with the new one.
+   * True for a new lease of its own message: the one before ran out, for instance because the process stood still. It goes on with the
+   * new one.
    */
-  adopts(lane: LaneState, leased: Leased): boolean {
-    if (this.lane !== lane || this.leased.offset !== leased.offset) return false
+  adopts(lane: LaneState, leased: Leased, leasedUntilMs: number): boolean {
+    if (this.lane !== lane || this.leased.offset !== leased.offset || this.over) return false
     this.leased = leased
+    this.leasedUntilMs = leasedUntilMs
+    this.lost = false
     if (this.running !== undefined || this.isTaken) leased.begin()?.catch(() => undefined)
     return true
   }

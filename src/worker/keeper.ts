@@ -1,18 +1,16 @@
 import type { Keeper, KeptBinding, KeptChannel, KeptFigures, KeptHost, KeptQueue, StartFrom } from '../bus/kept.ts'
 import type { ChannelInfo, KeptLedger, Replay, Replayed, ReplayOptions } from '../bus/kept-verbs.ts'
 import { aText, checkOption } from '../kit/check.ts'
-import type { Timer } from '../kit/env.ts'
 import type { BusError } from '../kit/errors.ts'
-import { type ConsumeOptions, channelOf, type MessageLog } from '../log/log.ts'
+import { type ConsumeOptions, channelOf, type LogEvent, type MessageLog } from '../log/log.ts'
 import type { Message } from '../message/message.ts'
 import { parsePattern } from '../message/topic.ts'
 import { Burials, type DeadLetterAlert } from './burials.ts'
 import { cancelKept } from './cancel.ts'
-import { type Channel, type ChannelOptions, Channels, DEAD_GROUP } from './channel.ts'
+import { type Channel, type ChannelOptions, Channels } from './channel.ts'
 import { channelInfos } from './channel-info.ts'
 import { LogDeadLetters } from './dead-letters.ts'
 import { FigureBook } from './figures.ts'
-import { startWorker } from './halted.ts'
 import { groupName } from './interest.ts'
 import { LiveReader } from './live-reader.ts'
 import { ExactlyOnce } from './mode.ts'
@@ -22,11 +20,10 @@ import { Receipts } from './receipts.ts'
 import type { DeadRecord } from './record.ts'
 import { replayOf, storedAt } from './replay.ts'
 import type { RoomHost } from './room.ts'
+import { startWorker } from './start.ts'
+import { Upkeep } from './upkeep.ts'
 import { GroupWorker } from './worker.ts'
 import type { WorkerHost } from './worker-host.ts'
-
-/** Milliseconds between two looks for what expired, and for what retention may remove. */
-const SWEEP_MS = 15_000
 
 /** How messages are kept. */
 export interface KeepSettings {
@@ -69,8 +66,8 @@ export class LogKeeper implements Keeper {
   readonly #desk: PublishDesk
   readonly #once: ExactlyOnce
   readonly #book: FigureBook
+  readonly #upkeep: Upkeep
   readonly deadLetters: LogDeadLetters
-  #sweep: Timer | undefined
   #closed = false
 
   /** `existing` are the streams that the log has already. */
@@ -92,6 +89,7 @@ export class LogKeeper implements Keeper {
       for (const binding of this.#bindings) binding.attach(channel)
     })
     for (const stream of existing) this.#channels.named(channelOf(stream))
+    this.#upkeep = new Upkeep(host, log, this.#channels, () => this.#bindings)
     this.deadLetters = new LogDeadLetters({
       log,
       env: host.env,
@@ -102,7 +100,6 @@ export class LogKeeper implements Keeper {
     const windowMs = Math.max(1, settings.dedupMs ?? 600_000)
     this.#once = new ExactlyOnce(host, log, windowMs, (topic) => this.#channels.of(topic))
     this.#burials = new Burials(host, this.deadLetters, settings)
-    this.#armSweep()
   }
 
   channel(topic: string): KeptChannel | undefined {
@@ -129,6 +126,8 @@ export class LogKeeper implements Keeper {
     // A literal first token names its channel, which may not have been met yet.
     for (const pattern of what.patterns) if (!/[*>]/.test(pattern)) this.#channels.of(pattern)
     for (const [root] of tokens) if (root !== '*' && root !== '>') this.#channels.named(root as string)
+    // Other processes make channels, too.
+    if (this.#log.supports.shared && what.patterns.some((pattern) => /[*>]/.test(pattern))) this.#upkeep.discover()
     this.#bindings.add(binding)
     for (const channel of this.#channels.all()) binding.attach(channel)
     return binding
@@ -173,6 +172,11 @@ export class LogKeeper implements Keeper {
     return this.#book.unsettled()
   }
 
+  /** What the log tells of its broker. */
+  told(event: LogEvent): void {
+    if (!this.#closed) this.#book.told(event)
+  }
+
   /** Counts the ledgers anew. */
   refresh(): Promise<void> {
     return this.#book.refresh()
@@ -189,17 +193,15 @@ export class LogKeeper implements Keeper {
   async close(): Promise<void> {
     this.#closed = true
     this.#book.end()
-    this.#sweep?.cancel()
+    this.#upkeep.end()
     await Promise.all([...this.#bindings].map((binding) => binding.end()))
     this.#desk.close()
     await this.#settings.onClosed?.()
   }
 
   /** Settles what expired, removes what retention allows; done by itself every 15 s. */
-  async sweep(): Promise<void> {
-    const wallMs = this.#host.env.wallMs()
-    for (const binding of [...this.#bindings]) await binding.sweep(wallMs)
-    for (const channel of this.#channels.all()) await this.#trim(channel, wallMs)
+  sweep(): Promise<void> {
+    return this.#upkeep.sweep()
   }
 
   #keep(channel: Channel): KeptChannel {
@@ -313,7 +315,7 @@ export class LogKeeper implements Keeper {
     if (session === undefined) return
     for (const { workers } of this.#bindings) {
       for (const worker of workers.values()) {
-        if (worker.channel.name === channel && worker.group === record.group) worker.release(session)
+        if (worker.channel.name === channel && worker.group === record.group) worker.halts.release(session)
       }
     }
   }
@@ -336,31 +338,5 @@ export class LogKeeper implements Keeper {
     if (place.stream === stream && 'after' in from) return { after: place.offset }
     const since = await storedAt(this.#log, place.stream, place.offset)
     return since === undefined ? 'now' : { since }
-  }
-
-  async #trim(channel: Channel, wallMs: number): Promise<void> {
-    const { maxAgeMs, maxCount, maxBytes } = channel.policy.retention
-    const options = {
-      maxCount,
-      storedBefore: Math.max(0, Math.floor(wallMs - maxAgeMs)),
-      ...(maxBytes === Number.POSITIVE_INFINITY ? {} : { maxBytes }),
-    }
-    for (const lane of channel.lanes) await this.#log.trim(lane, options)
-    if (!channel.policy.deadLetters) return
-    // Without the group, open dead letters would count as settled by everybody.
-    await this.#log.join(channel.dead, DEAD_GROUP)
-    await this.#log.trim(channel.dead, { maxCount: 0 })
-  }
-
-  #armSweep(): void {
-    this.#sweep = this.#host.env.after(SWEEP_MS, () => {
-      this.sweep()
-        .catch((error: unknown) => {
-          if (!this.#closed) this.#host.announce('log.failed', { error })
-        })
-        .finally(() => {
-          if (!this.#closed) this.#armSweep()
-        })
-    })
   }
 }

@@ -14,7 +14,8 @@ const AGAIN_MS = 1_000
 
 /** Who takes what was read. */
 export interface Taker {
-  take(lane: LaneState, leased: Leased): void
+  /** A promise, when something must be looked up first: the next one waits for it. */
+  take(lane: LaneState, leased: Leased): Promise<void> | undefined
   isPaused(): boolean
   /** Messages in hand, of all lanes. */
   inHand(): number
@@ -52,7 +53,8 @@ export class LaneReader {
           while (!this.#hasRoom(lane) && !signal.aborted) await this.#roomIn(lane)
           const next = await consumer.next()
           if (next.done) break
-          this.#taker.take(lane, next.value)
+          const taken = this.#taker.take(lane, next.value)
+          if (taken !== undefined) await taken
         }
       } catch (error) {
         if (signal.aborted || isBusError(error, 'BUS_CLOSED')) return

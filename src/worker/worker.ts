@@ -1,5 +1,5 @@
 import type { FailureReason, Outcome } from '../bus/ack.ts'
-import { holdSession, releaseSession, tryAgain } from '../bus/held.ts'
+import { holdSession, tryAgain } from '../bus/held.ts'
 import type { KeptQueue } from '../bus/kept.ts'
 import { BusError, isBusError } from '../kit/errors.ts'
 import type { Delivery as Leased, Settled } from '../log/log.ts'
@@ -8,11 +8,13 @@ import { announceAck } from './acked.ts'
 import { type Again, againAfter } from './again.ts'
 import type { Channel } from './channel.ts'
 import { Grave } from './grave.ts'
+import { Halts } from './halted.ts'
 import { Handling, type LaneState, type Settler } from './handling.ts'
 import { interestOf, staleOf } from './interest.ts'
 import { LaneReader } from './lane-reader.ts'
-import { readStory, withAttempt, writeStory } from './record.ts'
+import { readStory, writeStory } from './record.ts'
 import { Renewal } from './renewal.ts'
+import { StrictLines } from './strict.ts'
 import { takenOf } from './taken.ts'
 import { type Trials, trialsOf } from './trials.ts'
 import type { WorkerHost } from './worker-host.ts'
@@ -33,13 +35,12 @@ export class GroupWorker implements Settler {
   readonly #inHand = new Set<Handling>()
   readonly #stop = new AbortController()
   /** Sessions that wait until their dead letter is redriven or discarded. */
-  readonly #halted = new Set<string>()
-  /** `order: "strict"`: sessions of which the queue has a message, and what waits behind it. */
-  readonly #strict: Map<string, Handling[]> | undefined
+  readonly halts: Halts
+  readonly #strict: StrictLines
   readonly #reader: LaneReader
   readonly trials: Trials
   readonly #grave: Grave
-  readonly #renewal: Renewal
+  readonly renewal: Renewal<Handling>
   #paused = false
   #emptied: PromiseWithResolvers<void> | undefined
 
@@ -52,23 +53,37 @@ export class GroupWorker implements Settler {
     this.isStale = staleOf(what, host.env)
     this.trials = trialsOf(host.log)
     this.#grave = new Grave(host, channel, group, what.queue.name)
-    this.#strict = channel.policy.order === 'strict' ? new Map() : undefined
+    this.#strict = new StrictLines(channel.policy.order === 'strict')
+    const { dead, policy } = channel
+    this.halts = new Halts({
+      env: host.env,
+      log: host.log,
+      queue: what.queue,
+      group,
+      dead: policy.afterDeadLetter === 'halt' ? dead : undefined,
+      failed: (error) => host.announce('log.failed', { stream: dead, group, error }),
+    })
     this.#lanes = channel.lanes.map((stream, index) => ({ index, stream, inHand: 0, held: 0, wake: undefined }))
-    this.#renewal = new Renewal(host.env, channel.policy.ackWaitMs, () => {
-      if (this.#stop.signal.aborted) return false
-      for (const handling of this.#inHand) this.#watch(handling.leased.extend(), undefined)
-      return this.#inHand.size > 0
+    this.renewal = new Renewal(host, channel.policy.ackWaitMs, {
+      inHand: this.#inHand,
+      failed: (asked) => this.#watch(asked, undefined),
+      lost: (handling) => this.#lose(handling),
     })
     this.#reader = new LaneReader(host, channel.policy, group, what, this.#stop.signal, {
-      take: (lane, leased) => this.#take(lane, leased),
+      take: (lane, leased) => {
+        // Another process may have halted the session since: what the log says now counts.
+        const asks = this.halts.isShared && leased.message.session !== undefined
+        if (asks) return this.halts.refresh().then(() => this.#take(lane, leased))
+        this.#take(lane, leased)
+        return undefined
+      },
       isPaused: () => this.#paused,
       inHand: () => this.#inHand.size,
     })
   }
 
-  /** Begins to read; `halted` are sessions whose dead letters are still open. */
-  start(halted: Iterable<string>): void {
-    for (const session of halted) this.#halt(session)
+  /** Begins to read. */
+  start(): void {
     for (const lane of this.#lanes) void this.#reader.read(lane)
   }
 
@@ -86,7 +101,7 @@ export class GroupWorker implements Settler {
     this.#paused = true
     for (const handling of [...this.#inHand]) {
       if (handling.timer !== undefined) this.#giveBack(handling)
-      else if (this.#strict?.get(handling.message.session ?? '')?.includes(handling)) this.#giveBack(handling)
+      else if (this.#strict.has(handling)) this.#giveBack(handling)
       else if (handling.isTaken) this.#finishTaken(handling)
     }
     if (this.#inHand.size > 0) {
@@ -95,7 +110,8 @@ export class GroupWorker implements Settler {
     }
     this.#stop.abort()
     for (const lane of this.#lanes) lane.wake?.()
-    this.#renewal.end()
+    this.renewal.end()
+    this.halts.end()
   }
 
   /** Ends the message of an id, wherever it is in hand. True when it was there. */
@@ -117,16 +133,11 @@ export class GroupWorker implements Settler {
   /** Drops a message that waits in hand: there is no room for it. True when it was there. */
   drop(stream: string, offset: string, error: BusError): boolean {
     for (const handling of this.#inHand) {
-      if (handling.leased.offset !== offset || handling.lane.stream !== stream || !this.#waits(handling)) continue
+      if (handling.leased.offset !== offset || handling.lane.stream !== stream || !handling.waits) continue
       this.#endWaiting(handling, 'dropped', 'queue-full', error)
       return true
     }
     return false
-  }
-
-  /** The dead letter of a halted session is gone: the session goes on. */
-  release(session: string): void {
-    if (this.#halted.delete(session)) releaseSession(this.#what.queue, session)
   }
 
   /** Settles what expired while it waited; nobody need ask for it. */
@@ -141,14 +152,14 @@ export class GroupWorker implements Settler {
         const error = new BusError('MESSAGE_EXPIRED', text)
         const handling = inHand.get(entry.offset)
         if (handling === undefined) await this.#grave.buryExpired(entry, error)
-        else if (this.#waits(handling)) this.#endWaiting(handling, 'expired', 'expired', error)
+        else if (handling.waits) this.#endWaiting(handling, 'expired', 'expired', error)
       }
     }
   }
 
   /** The handler failed: true when its session waits for another try. */
   hold(handling: Handling, reason: FailureReason, error: unknown): boolean {
-    if (handling.over || this.#paused) return false
+    if (handling.over || handling.lost || this.#paused) return false
     const again = this.#again(handling, reason, error)
     if (again === undefined) return false
     const { lane } = handling
@@ -167,7 +178,7 @@ export class GroupWorker implements Settler {
     reason: FailureReason | undefined,
     error: unknown,
   ): boolean {
-    if (handling.over) {
+    if (handling.over || (handling.lost && outcome !== 'handled')) {
       this.#release(handling)
       return true
     }
@@ -196,7 +207,7 @@ export class GroupWorker implements Settler {
         this.#release(handling)
         return true
       }
-      this.#noteAttempt(handling, error, false)
+      handling.noteAttempt(this.#host.env.wallMs(), error, false)
     }
     this.#bury(handling, outcome, why, error)
     return false
@@ -228,14 +239,9 @@ export class GroupWorker implements Settler {
   /** `hold`: it stays in hand, and is tried again from here. */
   #nack(handling: Handling, { delayMs, counts }: Again, error: unknown, hold: boolean): void {
     const { leased, message, attempt, startedMs, by = this.#what.queue.name } = handling
-    this.#noteAttempt(handling, error, counts)
+    handling.noteAttempt(this.#host.env.wallMs(), error, counts)
     this.#watch(leased.nack({ delayMs, note: writeStory(handling.story), count: counts, hold }), handling)
     this.#host.announce('message.retried', { message, name: by, startedMs, delayMs, attempt, error })
-  }
-
-  #noteAttempt(handling: Handling, error: unknown, counts: boolean): void {
-    handling.story = withAttempt(handling.story, this.#host.env.wallMs(), error)
-    if (counts) handling.attempt++
   }
 
   #tryAgain(handling: Handling): void {
@@ -253,13 +259,27 @@ export class GroupWorker implements Settler {
     this.#watch(kept, handling)
     this.#host.fail(this.#what.queue.name, handling.message, outcome, reason, error)
     this.#grave.tell(kept, record, handling.message, reason, error)
-    const line = this.#strict?.get(handling.message.session ?? '')
-    const at = line?.indexOf(handling) ?? -1
-    if (at >= 0) {
-      line?.splice(at, 1)
-      handling.lane.held--
-      this.#drop(handling)
-    } else if (handling.timer !== undefined) {
+    this.#leaveLine(handling)
+  }
+
+  /** Its lease ran out. In a log of this process it comes back to this worker; in a shared one somebody else may have it. */
+  #lose(handling: Handling): void {
+    if (!this.#host.log.supports.shared || handling.over || handling.isTaken) return
+    const { running, message } = handling
+    if (running === undefined) {
+      handling.over = true
+      handling.cancelled = true
+      this.#leaveLine(handling)
+      return
+    }
+    handling.lost = true
+    running.abort(new BusError('LEASE_LOST', `the lease of "${message.topic}" ran out while it was handled`))
+  }
+
+  /** A message that waits is over: out of its place, if it has one outside of the queue. */
+  #leaveLine(handling: Handling): void {
+    if (this.#strict.leave(handling)) this.#drop(handling)
+    else if (handling.timer !== undefined) {
       handling.timer.cancel()
       this.#tryAgain(handling)
     }
@@ -272,17 +292,9 @@ export class GroupWorker implements Settler {
     const as: Settled = outcome === 'failed' ? 'dead' : outcome
     const kept = leased.settle(as, this.#grave.along(record))
     this.#watch(kept, handling)
-    if (outcome === 'failed' && session !== undefined && this.channel.policy.afterDeadLetter === 'halt') {
-      this.#halt(session)
-    }
+    if (outcome === 'failed' && session !== undefined) this.halts.halt(session)
     this.#release(handling)
     this.#grave.tell(kept, record, message, reason, error)
-  }
-
-  #halt(session: string): void {
-    if (this.#halted.has(session)) return
-    this.#halted.add(session)
-    holdSession(this.#what.queue, session)
   }
 
   #settleAcked(handling: Handling): void {
@@ -304,15 +316,11 @@ export class GroupWorker implements Settler {
   /** It will be tried again after the next start: what is behind it in its session waits as well, or it would be overtaken. */
   #giveBackBehind({ message: { session } }: Handling): void {
     for (const one of this.#inHand) {
-      if (session === undefined || one.message.session !== session || !this.#waits(one)) continue
+      if (session === undefined || one.message.session !== session || !one.waits) continue
       one.over = true
       one.cancelled = true
       this.#watch(one.leased.nack({ count: false, note: writeStory(one.story) }), one)
     }
-  }
-
-  #waits(handling: Handling): boolean {
-    return handling.running === undefined && !handling.over && !handling.isTaken
   }
 
   /** The message is in hand no more; its session goes on. */
@@ -322,13 +330,8 @@ export class GroupWorker implements Settler {
   }
 
   #goOn(session: string | undefined): void {
-    if (this.#strict === undefined || session === undefined) return
-    const next = this.#strict.get(session)?.shift()
-    if (next === undefined) this.#strict.delete(session)
-    else {
-      next.lane.held--
-      this.#handIn(next)
-    }
+    const next = this.#strict.next(session)
+    if (next !== undefined) this.#handIn(next)
   }
 
   #drop(handling: Handling): void {
@@ -348,26 +351,22 @@ export class GroupWorker implements Settler {
       this.#watch(leased.settle('skipped'), undefined)
       return
     }
-    if (leased.attempt > 1) for (const one of this.#inHand) if (one.adopts(lane, leased)) return
+    if (leased.attempt > 1)
+      for (const one of this.#inHand)
+        if (one.adopts(lane, leased, this.#host.env.monotonicMs() + this.channel.policy.ackWaitMs)) return
     const account = this.#host.accountOf(leased.message.topic)
-    const handling = new Handling(this, lane, leased, story, account, this.channel.policy)
+    const handling = new Handling(this, lane, leased, story, account, this.channel.policy, this.#host.env.monotonicMs())
     this.#inHand.add(handling)
     lane.inHand++
-    this.#renewal.begin()
+    this.renewal.begin()
     const { session } = leased.message
     if (leased.attempt > handling.retry.attempts) {
       this.#watch(this.#grave.buryExhausted(handling), handling)
-      if (session !== undefined && this.channel.policy.afterDeadLetter === 'halt') this.#halt(session)
+      if (session !== undefined) this.halts.halt(session)
       this.#drop(handling)
       return
     }
-    const line = session === undefined ? undefined : this.#strict?.get(session)
-    if (line !== undefined) {
-      line.push(handling)
-      lane.held++
-      return
-    }
-    if (session !== undefined) this.#strict?.set(session, [])
+    if (this.#strict.enter(handling)) return
     this.#handIn(handling)
   }
 
@@ -380,7 +379,7 @@ export class GroupWorker implements Settler {
       holdSession(queue, session)
       handling.lane.held++
       handling.timer = this.#host.env.after(leased.dueInMs, () => this.#tryAgain(handling))
-    } else if (session !== undefined && handling.story.only === this.group && this.#halted.delete(session)) {
+    } else if (session !== undefined && handling.story.only === this.group && this.halts.lift(session)) {
       tryAgain(queue, message)
     } else queue.admit(message)
   }
