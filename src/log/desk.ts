@@ -5,11 +5,11 @@ import { checkAlong, checkExtend, checkNack, checkSettled } from './checks.ts'
 import type { Committer } from './committer.ts'
 import type { Consumer, Source } from './consumer.ts'
 import { LeasedDelivery, type Lessor } from './delivery.ts'
-import type { GroupState, Now } from './groups.ts'
+import type { GroupState } from './groups.ts'
 import { Keeper } from './keeper.ts'
 import type { Along, Delivery, Gap, NackOptions, Settled } from './log.ts'
 import { Pages } from './pages.ts'
-import type { Slot } from './slot.ts'
+import type { Now, Slot } from './slot.ts'
 import type { BadEntry, Store, StoredEntry } from './store.ts'
 import type { StreamState, Streams, Watcher } from './streams.ts'
 
@@ -69,6 +69,7 @@ export class Desk implements Lessor, Source, Bench, Watcher {
   join(consumer: Consumer): void {
     if (consumer.ended) return
     this.#consumers.add(consumer)
+    if (this.#consumers.size === 2) this.state.share(true)
     this.state.joined(consumer.maxInFlight)
     consumer.attach(this)
     this.#pump()
@@ -107,8 +108,11 @@ export class Desk implements Lessor, Source, Bench, Watcher {
   deliver(consumer: Consumer): Delivery | undefined {
     if (consumer.held >= consumer.maxInFlight) return undefined
     const nowMs = this.#office.env.monotonicMs()
+    let ownOnly = false
     for (;;) {
-      const next = this.state.peek(nowMs)
+      const next: Slot | number = ownOnly
+        ? (this.state.sessions?.first(consumer) ?? 0)
+        : this.state.peek(nowMs, consumer)
       if (next === 0) {
         this.#alarm.set(this.state.wakeMs(), nowMs)
         return undefined
@@ -120,7 +124,11 @@ export class Desk implements Lessor, Source, Bench, Watcher {
         continue
       }
       if (entry.dueAt !== undefined && typeof next === 'number' && this.state.delay(entry, this.#now(nowMs))) continue
-      const slot = this.state.lease(next, consumer, nowMs, consumer.ackWaitMs)
+      if (this.state.sessions?.bars(entry.message.session, consumer) === true) {
+        ownOnly = !this.state.line(next, entry)
+        continue
+      }
+      const slot = this.state.lease(next, consumer, nowMs, consumer.ackWaitMs, entry.message.session)
       slot.entry = entry
       if (slot.untilMs < this.#alarm.atMs) this.#alarm.set(slot.untilMs, nowMs)
       return new LeasedDelivery(this, slot, entry, slot.held ? Math.max(0, slot.dueMs - nowMs) : 0)
@@ -135,6 +143,7 @@ export class Desk implements Lessor, Source, Bench, Watcher {
     this.#consumers.delete(consumer)
     this.#waiting.delete(consumer)
     this.state.giveBack(consumer)
+    if (this.#consumers.size === 1) this.state.share(false)
     if (this.state.begunChanged) this.#keeper.ride()
     if (this.#consumers.size > 0) {
       this.#pump()
@@ -222,7 +231,11 @@ export class Desk implements Lessor, Source, Bench, Watcher {
     for (const consumer of this.#waiting) {
       if (consumer.held >= consumer.maxInFlight) continue
       const delivery = this.deliver(consumer)
-      if (delivery === undefined) return
+      if (delivery === undefined) {
+        // What there is may wait for another consumer, which owns its session; otherwise there is nothing for anybody.
+        if (this.state.sessions?.any === true) continue
+        return
+      }
       this.#waiting.delete(consumer)
       consumer.give(delivery)
       // Behind the others: it is met again in this loop, which goes on until there is nothing more to hand out.

@@ -1,25 +1,11 @@
 import type { NackOptions, Settled } from './log.ts'
 import { Parked } from './parked.ts'
 import { type GroupBegin, Progress } from './progress.ts'
-import { type Holder, resumeWait, Slot, waitFor } from './slot.ts'
-import type { Counts, GroupOp, StoredEntry, StoredGroup } from './store.ts'
+import { Sessions } from './sessions.ts'
+import { type Holder, type Now, overdue, resumeWait, Slot, waitFor } from './slot.ts'
+import type { GroupFigures, GroupOp, StoredEntry, StoredGroup } from './store.ts'
 
 // Hot path: hand-out and settlement of an entry in order touch one map and a few numbers.
-
-/** The time at which something happens to a group: monotonic for what waits, wall clock for what is stored. */
-export interface Now {
-  readonly nowMs: number
-  readonly wallMs: number
-}
-
-/** Figures of a group, exact at the moment of the call. */
-export interface GroupFigures extends Counts {
-  readonly published: number
-  readonly pending: number
-  readonly leased: number
-  readonly delayed: number
-  readonly stale: number
-}
 
 /**
  * What one group knows about one stream, all in memory; a backlog costs nothing. Order of hand-out: the oldest that may go; so what was
@@ -32,6 +18,8 @@ export class GroupState {
   readonly #progress: Progress
   readonly #leased = new Map<number, Slot>()
   readonly #parked = new Parked()
+  /** Who owns which session: only while there is more than one consumer. */
+  sessions: Sessions | undefined
   /** Leased, but waiting for the time of their own retry. */
   readonly #waiting = new Set<Slot>()
   readonly #begun = new Set<number>()
@@ -149,12 +137,33 @@ export class GroupState {
     if (this.#crashed) this.#suspects += maxInFlight
   }
 
+  /** More than one consumer from now on, or not: several own sessions, one at a time each. */
+  share(several: boolean): void {
+    if (several === (this.sessions !== undefined)) return
+    this.sessions?.end()
+    this.sessions = several ? new Sessions(this.#parked, this.#leased.values()) : undefined
+  }
+
   /** What is to be handed out next: an entry that was met before, or the offset of a new one; 0 for nothing. */
-  peek(nowMs: number): Slot | number {
+  peek(nowMs: number, holder?: Holder): Slot | number {
     const parked = this.#parked.first(nowMs)
     const unmet = this.#progress.unmet()
     // After a restart an entry that was tried may be newer than some that are met for the first time again: order goes by age.
-    return parked === undefined || (unmet !== 0 && unmet < parked.offset) ? unmet : parked
+    const next = parked === undefined || (unmet !== 0 && unmet < parked.offset) ? unmet : parked
+    return this.sessions === undefined || holder === undefined ? next : this.sessions.older(next, holder)
+  }
+
+  /** What {@link peek} named waits for the owner of its session. False when too many do, and this one was not met before. */
+  line(next: Slot | number, entry: StoredEntry): boolean {
+    let slot = next
+    if (typeof slot === 'number') {
+      if (this.sessions?.room !== true) return false
+      slot = new Slot(slot)
+      slot.entry = entry
+      this.#progress.cursor++
+    }
+    this.sessions?.line(slot, entry.message.session as string)
+    return true
   }
 
   /** The new entry waits for its own time. */
@@ -169,14 +178,16 @@ export class GroupState {
     return true
   }
 
-  /** Leases what {@link peek} named. */
-  lease(next: Slot | number, holder: Holder, nowMs: number, ackWaitMs: number): Slot {
+  /** Leases what {@link peek} named; `session` is that of its message. */
+  lease(next: Slot | number, holder: Holder, nowMs: number, ackWaitMs: number, session?: string): Slot {
     let slot: Slot
     if (typeof next === 'number') {
       slot = new Slot(next)
       this.#progress.cursor++
+      this.sessions?.take(slot, session, holder)
     } else {
       slot = next
+      this.sessions?.take(slot, session, holder)
       this.#parked.remove(slot)
     }
     slot.state = 'leased'
@@ -259,8 +270,11 @@ export class GroupState {
 
   /** The settlement of a frozen entry is kept: its holder has room again. */
   thaw(slot: Slot): void {
-    if (slot.holder !== undefined) slot.holder.held--
+    const { holder } = slot
+    if (holder === undefined) return
+    holder.held--
     slot.holder = undefined
+    this.sessions?.release(slot, holder)
   }
 
   /** Gives a leased entry back, or lets the consumer keep it until its retry. */
@@ -296,17 +310,18 @@ export class GroupState {
     }
   }
 
-  /** Leases that ran out count as attempts and go back; waits that have ended, end. Afterwards {@link wakeMs} lies ahead. */
+  /**
+   * Leases that ran out count as attempts and go back, with the later ones of their sessions that the same consumers hold; waits that
+   * have ended, end. Afterwards {@link wakeMs} lies ahead.
+   */
   expire(nowMs: number): void {
     this.#parked.first(nowMs)
-    let soonestMs = Number.POSITIVE_INFINITY
-    const over: Slot[] = []
-    for (const slot of this.#leased.values()) {
-      if (slot.state !== 'leased') continue
-      if (slot.untilMs <= nowMs) over.push(slot)
-      else if (slot.untilMs < soonestMs) soonestMs = slot.untilMs
-    }
+    const { over, behind, soonestMs } = overdue(this.#leased, nowMs)
     this.#soonestMs = soonestMs
+    for (const slot of behind) {
+      this.#release(slot)
+      this.#parked.add(slot, 0)
+    }
     for (const slot of over) {
       this.#release(slot)
       slot.attempts++
@@ -361,7 +376,10 @@ export class GroupState {
     if (!this.isOpen(offset) || this.#leased.has(offset)) return false
     const slot = this.#parked.get(offset)
     if (slot === undefined) this.#progress.known(offset)
-    else this.#parked.remove(slot)
+    else {
+      this.#parked.remove(slot)
+      this.sessions?.gone(slot)
+    }
     return slot
   }
 

@@ -4,7 +4,7 @@ import type { Slot } from './slot.ts'
 /** As many entries that were given back keep their content in memory. */
 const MOST_ENTRIES = 1_024
 
-/** The entries of a group that were met and are with nobody: ready ones, oldest first, and those that wait for their time. */
+/** The entries of a group that were met and are with nobody: ready ones, oldest first, and those that wait for something. */
 export class Parked {
   readonly #slots = new Map<number, Slot>()
   readonly #ready = new Heap<Slot>()
@@ -12,6 +12,8 @@ export class Parked {
   #entries = 0
   /** Entries that wait for their time. */
   delayed = 0
+  /** Entries that wait for the owner of their session. */
+  lined = 0
 
   /** Ready at once, or after `delayMs` at the slot's `dueMs`. */
   add(slot: Slot, delayMs: number): void {
@@ -23,7 +25,30 @@ export class Parked {
       this.#delayed.push(slot.dueMs, slot)
       return
     }
-    this.#makeReady(slot)
+    this.#keepEntry(slot)
+    this.ready(slot)
+  }
+
+  /** The entry, ready or met just now, waits for the owner of its session. */
+  line(slot: Slot): void {
+    if (this.#slots.get(slot.offset) !== slot) {
+      this.#slots.set(slot.offset, slot)
+      this.#keepEntry(slot)
+    } else if (this.#ready.peek() === slot) this.#ready.shift()
+    slot.state = 'lined'
+    this.lined++
+  }
+
+  /** It waits no more; who it goes to is decided by the caller. */
+  unline(slot: Slot): void {
+    slot.state = 'ready'
+    this.lined--
+  }
+
+  /** May go to anybody. */
+  ready(slot: Slot): void {
+    slot.state = 'ready'
+    this.#ready.push(slot.offset, slot)
   }
 
   get(offset: number): Slot | undefined {
@@ -53,7 +78,8 @@ export class Parked {
       this.delayed--
       // Whoever is settled before its time must not stay in the heap until then.
       if (this.#delayed.size > 64 + 2 * this.delayed) this.#delayed.filter((one) => one.state === 'delayed')
-    } else if (this.#ready.peek() === slot) this.#ready.shift()
+    } else if (slot.state === 'lined') this.unline(slot)
+    else if (this.#ready.peek() === slot) this.#ready.shift()
     if (slot.entry !== undefined) this.#entries--
   }
 
@@ -68,16 +94,14 @@ export class Parked {
       const slot = this.#delayed.shift() as Slot
       if (slot.state !== 'delayed' || this.#slots.get(slot.offset) !== slot) continue
       this.delayed--
-      this.#makeReady(slot)
+      this.ready(slot)
     }
   }
 
-  #makeReady(slot: Slot): void {
-    slot.state = 'ready'
+  #keepEntry(slot: Slot): void {
     if (slot.entry !== undefined && ++this.#entries > MOST_ENTRIES) {
       this.#entries--
       slot.entry = undefined
     }
-    this.#ready.push(slot.offset, slot)
   }
 }

@@ -46,6 +46,15 @@ export interface Counts {
   readonly skipped: number
 }
 
+/** Figures of a group, exact at the moment of the call. */
+export interface GroupFigures extends Counts {
+  readonly published: number
+  readonly pending: number
+  readonly leased: number
+  readonly delayed: number
+  readonly stale: number
+}
+
 /** One message to store. */
 export interface AppendOp {
   readonly type: 'append'
