@@ -99,6 +99,8 @@ export interface TestConsumer extends AsyncDisposable {
   next(): Promise<Delivery>
   /** So many. */
   take(count: number): Promise<Delivery[]>
+  /** Resolves when a delivery has come, or the end. It is not lost: {@link next} gives it. */
+  came(): Promise<void>
   /** Fails if a delivery comes within the time. It is not lost: {@link next} gives it. */
   none(ms?: number): Promise<void>
   /** Resolves when the iteration has ended without another delivery. */
@@ -136,6 +138,9 @@ export function consumer(
       while (list.length < count) list.push(await next())
       return list
     },
+    async came() {
+      await ask()
+    },
     async none(ms = 30) {
       let came: IteratorResult<Delivery> | undefined
       void ask().then((result) => {
@@ -153,6 +158,22 @@ export function consumer(
       controller.abort()
       await iterator.return?.()
     },
+  }
+}
+
+/** The consumer that gets a delivery first. */
+export function firstOf<T extends TestConsumer>(consumers: readonly T[]): Promise<T> {
+  return patiently(Promise.race(consumers.map((one) => one.came().then(() => one))), 'a delivery for any consumer')
+}
+
+/** Numbers that are the same at each run: mulberry32, public domain (Tommy Ettinger). */
+export function seeded(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
   }
 }
 

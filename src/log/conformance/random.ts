@@ -1,19 +1,8 @@
 import assert from 'node:assert/strict'
 import type { Delivery, MessageLog, Settled } from '../log.ts'
-import { consumer, figures, item, type Suite } from './harness.ts'
+import { consumer, figures, item, type Suite, seeded } from './harness.ts'
 
 const OUTCOMES: readonly Settled[] = ['acked', 'dead', 'expired', 'dropped', 'skipped']
-
-/** Numbers that are the same at each run: mulberry32, public domain (Tommy Ettinger). */
-function seeded(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 /** What the test knows of its own. */
 interface Account {

@@ -7,6 +7,7 @@ import { leaseCases } from './leases.ts'
 import { persistCases } from './persist.ts'
 import { randomCases } from './random.ts'
 import { readCases } from './read.ts'
+import { sessionCases } from './sessions.ts'
 import { settleCases } from './settle.ts'
 
 export type { ConformanceOptions, LogHarness, RegisterTest, SuiteClock } from './harness.ts'
@@ -47,6 +48,7 @@ export function logConformance(harness: LogHarness, test: RegisterTest): void {
   readCases(suite)
   consumeCases(suite)
   leaseCases(suite)
+  sessionCases(suite)
   settleCases(suite)
   groupCases(suite)
   randomCases(suite)
