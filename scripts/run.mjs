@@ -3,9 +3,10 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { missingBrokers, skippedLine, testsThatNeed } from './brokers.mjs'
 import { runChild } from './child.mjs'
 import { SetupError, setUp } from './setup.mjs'
-import { closingLine, tallyVitest } from './tally.mjs'
+import { closingLine, skippedIn, tallyVitest } from './tally.mjs'
 import { RESULTS_FILE, TASKS, TOOL_PACKAGES } from './tasks.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -21,7 +22,7 @@ async function main() {
     return 2
   }
   try {
-    const ready = await setUp(root, name, task.installs ?? [])
+    const ready = await setUp(root, name, task)
     const steps = task.steps(extra, (path) => existsSync(join(root, path)))
     return name === 'test' ? await runCounted(steps, ready) : await runSteps(steps, ready)
   } catch (error) {
@@ -39,6 +40,7 @@ async function main() {
 async function runCounted(steps, ready) {
   const total = { passed: 0, failed: 0 }
   let code = 0
+  let skipped = 0
   for (const step of steps) {
     const counts = step.name === 'unit'
     const results = join(root, RESULTS_FILE)
@@ -46,12 +48,25 @@ async function runCounted(steps, ready) {
     code = await announced(step, ready, !counts)
     const json = counts && existsSync(results) ? readFileSync(results, 'utf8') : undefined
     const tally = counts ? tallyVitest(json, code) : { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1 }
+    if (counts) skipped = skippedIn(json)
     total.passed += tally.passed
     total.failed += tally.failed
     if (code !== 0) break
   }
+  for (const line of leftOut(ready)) console.log(line)
+  if (skipped > 0) console.log(`${skipped} skipped`)
   console.log(closingLine(total))
   return code
+}
+
+/**
+ * What vitest.config.ts left out, said again where it is not overlooked.
+ * @param {import('./setup.mjs').Ready} ready
+ */
+function leftOut({ env }) {
+  return missingBrokers(env.PATH ?? '').map((broker) =>
+    skippedLine(broker, 'see the set-up above', testsThatNeed(root, broker).length),
+  )
 }
 
 /**

@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
+import { missingBrokers, serverPath, skippedLine } from './brokers.mjs'
 import { runChild } from './child.mjs'
 import { chooseNode } from './engine.mjs'
 import { fingerprint } from './fingerprint.mjs'
+import { installPrograms } from './install-programs.mjs'
 import { withLock } from './lock.mjs'
 import { missingPackages } from './missing.mjs'
 
@@ -12,20 +14,57 @@ export class SetupError extends Error {}
 /** @typedef {{ node: string, env: NodeJS.ProcessEnv }} Ready the Node to use and the environment for its children */
 
 /**
- * Makes sure that a task can run: a suitable Node, the root's packages, and those of `folders`. Says on stderr what it
- * does, and nothing when nothing is to do. Safe to run from several processes at once.
+ * Makes sure that a task can run: a suitable Node, the root's packages, and those of the folders in `installs`; with `brokers`, the
+ * servers that tests start, where it may install them. Says on stderr what it does, and nothing when nothing is to do. Safe to run from
+ * several processes at once.
  * @param {string} root
  * @param {string} task
- * @param {readonly string[]} folders
+ * @param {Pick<import('./tasks.mjs').Task, 'installs' | 'brokers'>} needs
  * @returns {Promise<Ready>}
  */
-export async function setUp(root, task, folders) {
+export async function setUp(root, task, { installs = [], brokers = false }) {
   const node = await readyNode(root, task)
   const ready = { node, env: environment(root, node) }
-  for (const folder of ['.', ...folders]) {
+  for (const folder of ['.', ...installs]) {
     if (existsSync(join(root, folder, 'package-lock.json'))) await install(root, folder, ready)
   }
+  if (brokers) await readyBrokers(root, ready.env)
   return ready
+}
+
+/**
+ * A broker that is still missing afterwards costs the tests that need it, and in CI everything.
+ * @param {string} root
+ * @param {NodeJS.ProcessEnv} env
+ */
+async function readyBrokers(root, env) {
+  const path = pathOf(env)
+  const missing = () => missingBrokers(path)
+  if (missing().length === 0) return
+  let why = ''
+  await withLock(join(root, '.setup.lock'), onWait, async (onStart) => {
+    const programs = missing().map(({ program }) => program)
+    if (programs.length === 0) return
+    const started = Date.now()
+    const onBegin = () => say(`installing ${programs.join(', ')} for the tests …`)
+    why = await installPrograms(programs, { cwd: root, env, onBegin, onStart })
+    const left = missing().map(({ program }) => program)
+    const done = programs.filter((program) => !left.includes(program))
+    if (done.length > 0) say(`installed ${done.join(', ')} in ${((Date.now() - started) / 1000).toFixed(1)} s`)
+  })
+  const lines = missing().map((broker) => skippedLine(broker, why))
+  if (lines.length > 0 && isCi(env)) {
+    throw new SetupError(`${lines.join('\n').replaceAll('SKIPPED: ', '')}\nWith CI set, no test is left out.`)
+  }
+  for (const line of lines) say(line)
+}
+
+/**
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {boolean}
+ */
+export function isCi({ CI }) {
+  return CI !== undefined && !['', '0', 'false'].includes(CI)
 }
 
 /**
@@ -72,7 +111,6 @@ async function install(root, folder, ready) {
   const wanted = fingerprint(readFileSync(join(root, folder, 'package-lock.json')), process.platform, process.arch)
   const isDone = () => existsSync(mark) && readFileSync(mark, 'utf8') === wanted
   if (isDone()) return
-  const onWait = () => say('waiting for another process that is installing')
   // Not inside node_modules, which `npm ci` removes.
   await withLock(join(root, '.setup.lock'), onWait, async (onStart) => {
     if (isDone()) return
@@ -134,10 +172,20 @@ function libcOf() {
  */
 function environment(root, node) {
   const env = { ...process.env }
-  // Windows spells it Path, and a copy of process.env has lost its case-insensitivity.
-  const key = Object.keys(env).find((name) => name.toUpperCase() === 'PATH') ?? 'PATH'
-  env[key] = [dirname(node), join(root, 'node_modules/.bin'), env[key]].filter(Boolean).join(delimiter)
+  const path = serverPath(pathOf(env), process.platform)
+  env[pathKey(env)] = [dirname(node), join(root, 'node_modules/.bin'), path].filter(Boolean).join(delimiter)
   return env
+}
+
+/** @param {NodeJS.ProcessEnv} env */
+function pathKey(env) {
+  // Windows spells it Path, and a copy of process.env has lost its case-insensitivity.
+  return Object.keys(env).find((name) => name.toUpperCase() === 'PATH') ?? 'PATH'
+}
+
+/** @param {NodeJS.ProcessEnv} env */
+function pathOf(env) {
+  return env[pathKey(env)] ?? ''
 }
 
 /**
@@ -146,6 +194,10 @@ function environment(root, node) {
  */
 function readJson(path) {
   return JSON.parse(readFileSync(path, 'utf8'))
+}
+
+function onWait() {
+  say('waiting for another process that is installing')
 }
 
 /** @param {string} text */

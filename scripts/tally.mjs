@@ -31,6 +31,20 @@ function count(json) {
 }
 
 /**
+ * The tests that were loaded and not run, as vitest's JSON results count them.
+ * @param {string | undefined} json
+ * @returns {number}
+ */
+export function skippedIn(json) {
+  try {
+    const { numPendingTests = 0, numTodoTests = 0 } = JSON.parse(json ?? '{}')
+    return numPendingTests + numTodoTests
+  } catch {
+    return 0
+  }
+}
+
+/**
  * The line that ends `npm test`, and that CI reads.
  * @param {Tally} tally
  * @returns {string}

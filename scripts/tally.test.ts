@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { closingLine, tallyVitest } from './tally.mjs'
+import { closingLine, skippedIn, tallyVitest } from './tally.mjs'
 
 const results = (passed: number, failed: number, files: readonly unknown[] = []): string =>
   JSON.stringify({ numPassedTests: passed, numFailedTests: failed, testResults: files })
@@ -23,4 +23,11 @@ test('a bad exit code is never closed with "0 failed"', () => {
 
 test('the closing line is what CI reads', () => {
   expect(closingLine({ passed: 12, failed: 1 })).toBe('12 passed, 1 failed')
+})
+
+test('tests that were not run are counted, too', () => {
+  expect(skippedIn(JSON.stringify({ numPendingTests: 3, numTodoTests: 1 }))).toBe(4)
+  expect(skippedIn(results(7, 0))).toBe(0)
+  expect(skippedIn(undefined)).toBe(0)
+  expect(skippedIn('{ half')).toBe(0)
 })

@@ -14,6 +14,7 @@
  * @typedef {object} Task
  * @property {string} summary
  * @property {readonly string[]} [installs] folders with a lock file of their own that the task needs installed
+ * @property {boolean} [brokers] whether the task's tests start brokers
  * @property {(extra: readonly string[], exists: (path: string) => boolean) => readonly Step[]} steps `extra` are the
  *   caller's arguments; `exists` takes a path from the repository's root
  */
@@ -36,6 +37,7 @@ export const TASKS = {
   },
   test: {
     summary: 'lint, promise lint, types and tests; with arguments: vitest alone, which gets them',
+    brokers: true,
     steps: (extra, exists) => {
       const unit = unitStep(extra)
       return extra.length > 0 ? [unit] : [...checkSteps(exists), unit]
