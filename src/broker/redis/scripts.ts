@@ -14,7 +14,7 @@ export async function runScript(
   } catch (error) {
     if (!isUnknownScript(error)) throw error
     await send(['SCRIPT', 'LOAD', script.lua])
-    return await send(call)
+    return send(call)
   }
 }
 
