@@ -299,6 +299,7 @@ export function appendCases({ on, clock, harness }: Suite): void {
     assert.ok(['memory', 'process', 'disk', 'replicated'].includes(log.level))
     assert.equal(log.supports.persistent, log.level !== 'memory')
     assert.equal(log.supports.persistent, harness.reopen !== undefined && harness.crash !== undefined)
+    assert.equal(log.supports.shared, harness.another !== undefined && harness.abandon !== undefined)
     assert.ok(log.name.length > 0)
   })
 }

@@ -18,6 +18,10 @@ export interface LogHarness {
   reopen?(log: MessageLog): Promise<MessageLog>
   /** Abandons the log without closing it, as a crash does, and opens it again. For logs that are persistent. */
   crash?(log: MessageLog): Promise<MessageLog>
+  /** One more instance on the same store, as another process opens it; the test ends it. For logs that are shared. */
+  another?(log: MessageLog): Promise<MessageLog>
+  /** Abandons an instance without a word, as a killed process does: its connections are gone. For logs that are shared. */
+  abandon?(log: MessageLog): Promise<void>
   /** The clock of the logs, where it can be moved. Default: real time. */
   readonly clock?: SuiteClock
 }

@@ -9,17 +9,18 @@ import { randomCases } from './random.ts'
 import { readCases } from './read.ts'
 import { sessionCases } from './sessions.ts'
 import { settleCases } from './settle.ts'
+import { sharedCases } from './shared.ts'
 
 export type { ConformanceOptions, LogHarness, RegisterTest, SuiteClock } from './harness.ts'
 
 /**
  * Registers the tests that every log must pass. A log that can be opened again (`reopen` and `crash` of the harness) is held to what
- * persistent logs promise; what a log says that it does not support must be refused with UNSUPPORTED.
+ * persistent logs promise, one that several processes may use (`another` and `abandon`) to what shared ones do; what a log says that it does not support must be refused with UNSUPPORTED.
  */
 export function logConformance(harness: LogHarness, test: RegisterTest): void {
   /** Logs that were closed, or abandoned: they are not the suite's any more. */
   const over = new WeakSet<MessageLog>()
-  const { reopen, crash } = harness
+  const { reopen, crash, another, abandon } = harness
   const ending =
     (run: (log: MessageLog) => Promise<MessageLog>) =>
     (log: MessageLog): Promise<MessageLog> => {
@@ -31,6 +32,8 @@ export function logConformance(harness: LogHarness, test: RegisterTest): void {
       make: (options) => harness.make(options),
       ...(reopen !== undefined && { reopen: ending(reopen) }),
       ...(crash !== undefined && { crash: ending(crash) }),
+      ...(another !== undefined && { another: (log) => another.call(harness, log) }),
+      ...(abandon !== undefined && { abandon: (log) => abandon.call(harness, log) }),
     },
     clock: harness.clock ?? realClock,
     on(title, run, options) {
@@ -53,4 +56,5 @@ export function logConformance(harness: LogHarness, test: RegisterTest): void {
   groupCases(suite)
   randomCases(suite)
   if (reopen !== undefined && crash !== undefined) persistCases(suite)
+  if (another !== undefined) sharedCases(suite)
 }
