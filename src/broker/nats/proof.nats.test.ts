@@ -4,7 +4,7 @@ import { connectNats } from './connect.ts'
 import type { NatsLink } from './link.ts'
 import { type NatsProof, natsProof } from './proof.ts'
 
-const valueOf = (proof: NatsProof, setting: string) => proof.reasons.find((reason) => reason.setting === setting)
+const reasonOf = (proof: NatsProof, setting: string) => proof.reasons.find((reason) => reason.setting === setting)
 
 test('a 2.9 with files proves that messages survive its crash, not more, and says why', async () => {
   await using server = await startNats('max_payload: 65536')
@@ -13,10 +13,10 @@ test('a 2.9 with files proves that messages survive its crash, not more, and say
   expect(proof).toMatchObject({ version: '2.9.10', level: 'process', maxPayloadBytes: 65_536 })
   expect(proof.refused).toBeUndefined()
   expect(proof.serverId).toMatch(/^N[A-Z0-9]{55}$/)
-  expect(valueOf(proof, 'sync_interval')?.says).toContain('sync_interval: always')
-  expect(valueOf(proof, 'max_storage')?.value).toBe('none')
+  expect(reasonOf(proof, 'sync_interval')?.says).toContain('sync_interval: always')
+  expect(reasonOf(proof, 'max_storage')?.value).toBe('none')
   const stated = await natsProof(link, { syncAlways: true })
-  expect([stated.level, valueOf(stated, 'sync_interval')?.says]).toEqual([
+  expect([stated.level, reasonOf(stated, 'sync_interval')?.says]).toEqual([
     'process',
     'always is stated, but this version does not have it; use nats-server 2.10 or later',
   ])
@@ -46,7 +46,7 @@ test('without JetStream it says what to start, and with limits which they are', 
   expect(refused.level).toBe('memory')
   await using small = await connectNats(server.url.replace('//', '//small:p@'))
   const limited = await natsProof(small)
-  expect([valueOf(limited, 'max_storage')?.value, valueOf(limited, 'max_streams')?.value]).toEqual(['1000000', '3'])
+  expect([reasonOf(limited, 'max_storage')?.value, reasonOf(limited, 'max_streams')?.value]).toEqual(['1000000', '3'])
 })
 
 test('wrong options are refused', async () => {
