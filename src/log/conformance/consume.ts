@@ -155,11 +155,11 @@ export function consumeCases({ on, clock }: Suite): void {
 
   on('[C15] the end of a consumer gives back what it holds, at once and uncounted, oldest first', async (log) => {
     await log.append('c/a', items(6))
-    await using one = consumer(clock, log, 'c/a')
+    await using one = consumer(clock, log, 'c/a', 'g', { maxInFlight: 5 })
     const held = await one.take(5)
-    await held[2]?.settle('acked')
     await using two = consumer(clock, log, 'c/a')
     assert.equal((await two.next()).message.data, 6)
+    await held[2]?.settle('acked')
     one.abort()
     const again = await two.take(4)
     assert.deepEqual(dataOf(again), [1, 2, 4, 5])

@@ -150,7 +150,7 @@ export function sessionCases({ on, clock }: Suite): void {
         const delivery = await (await firstOf([two, one])).next()
         seen.push([delivery.message.data, delivery.attempt])
         if (log.supports.fencing) {
-          const late = [first, second, third].map((stale) => stale?.extend())
+          const late = [first, second, third].map(async (stale) => stale?.extend())
           assert.deepEqual(await Promise.all(late), [false, false, false])
         }
         assert.equal(await delivery.settle('acked'), true)

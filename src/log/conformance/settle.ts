@@ -8,12 +8,14 @@ const OUTCOMES: readonly Settled[] = ['acked', 'dead', 'expired', 'dropped', 'sk
 export function settleCases({ on, clock }: Suite): void {
   on('[I10] each way of settling is counted, and skipped entries were not meant for the group', async (log) => {
     await log.append('c/a', items(15))
-    await using one = consumer(clock, log, 'c/a')
+    await using one = consumer(clock, log, 'c/a', 'g', { maxInFlight: 12 })
     const taken = await one.take(12)
     for (const [index, delivery] of taken.entries()) {
       const as = OUTCOMES[index % 5] as Settled
       assert.equal(await delivery.settle(as), true)
     }
+    // It may hold more by now, ahead of what it is asked for.
+    await one[Symbol.asyncDispose]()
     const { acked, dead, expired, dropped, skipped, published, pending, leased, delayed } = await figures(log, 'c/a')
     assert.deepEqual([acked, dead, expired, dropped, skipped], [3, 3, 2, 2, 2])
     assert.deepEqual([published, pending, leased, delayed], [13, 3, 0, 0])
