@@ -1,11 +1,9 @@
 import { BusError } from '../kit/errors.ts'
+import type { AgentStatus } from './agent-status.ts'
 import type { KeptBinding } from './kept.ts'
 import type { Queue } from './queue.ts'
 import { type HandledByLevel, handledBy, lastHandled } from './queue-figures.ts'
 import type { Entry, Route } from './router.ts'
-
-/** What an agent says of itself. */
-export type AgentStatus = 'idle' | 'busy' | 'error' | 'offline' | 'initializing'
 
 /** An agent as the directory shows it. */
 export interface AgentInfo {
@@ -101,12 +99,25 @@ export class Agents {
     return this.#records.values()
   }
 
+  /** As `choose`, by name, among the agents of other processes too: an equally idle one of this process comes first. */
+  chooseOf(capability: string, elsewhere: Iterable<Elsewhere>): string {
+    let best: Elsewhere | undefined
+    for (const one of elsewhere) {
+      if (one.status === 'offline' || !one.capabilities.includes(capability)) continue
+      if (best === undefined || RANK[one.status] < RANK[best.status]) best = one
+    }
+    if (best === undefined) return this.choose(capability).name
+    const here = [...this.#records.values()].some((one) => isAble(one, capability))
+      ? this.choose(capability)
+      : undefined
+    return here !== undefined && RANK[here.status] <= RANK[best.status] ? here.name : best.name
+  }
+
   /** The one to ask for a capability: idle before others, then the one with the least to do. Throws UNKNOWN_AGENT. */
   choose(capability: string): AgentRecord {
     let best: AgentRecord | undefined
     for (const record of this.#records.values()) {
-      if (record.registeredAt === undefined || record.status === 'offline' || !record.capabilities.includes(capability))
-        continue
+      if (!isAble(record, capability)) continue
       if (best === undefined || better(record, best)) best = record
     }
     if (best !== undefined) return best
@@ -117,7 +128,18 @@ export class Agents {
   }
 }
 
+/** What another process tells of its agents. */
+interface Elsewhere {
+  readonly name: string
+  readonly capabilities: readonly string[]
+  readonly status: AgentStatus
+}
+
 const RANK: Readonly<Record<AgentStatus, number>> = { idle: 0, busy: 1, initializing: 2, error: 3, offline: 4 }
+
+function isAble({ registeredAt, status, capabilities }: AgentRecord, capability: string): boolean {
+  return registeredAt !== undefined && status !== 'offline' && capabilities.includes(capability)
+}
 
 function load(record: AgentRecord): number {
   return record.queue.size + record.queue.running

@@ -34,6 +34,8 @@ export const EVENTS = [
   'log.retried',
   'log.reconnected',
   'log.lost',
+  'process.joined',
+  'process.left',
   'journal.dropped',
   'journal.failed',
 ] as const

@@ -3,9 +3,11 @@ import { systemEnv } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import { Envelope, type Message } from '../message/message.ts'
 import type { Failure } from './ack.ts'
-import { type AgentInfo, agentInfo } from './agents.ts'
+import { type AgentInfo, type AgentRecord, agentInfo } from './agents.ts'
 import { Core, type MakeKeeper } from './core.ts'
 import { type Agent, Directory, type RegisterOptions } from './directory.ts'
+import type { Process } from './far/entry.ts'
+import { Far } from './far/far.ts'
 import type { Handler, Middleware, ReplyOptions } from './handler.ts'
 import { type BusHealth, busHealth } from './health.ts'
 import type { HistoryEntry } from './history.ts'
@@ -58,6 +60,13 @@ export interface Bus extends Publisher, KeptVerbs, AsyncDisposable {
   agent(name: string): AgentInfo | undefined
   /** The agents, all or those of a type or capability. */
   agents(query?: { readonly type?: string; readonly capability?: string }): readonly AgentInfo[]
+  /**
+   * Resolves when the processes that were on the wire before are known, at most about a second after the wire carries frames; at once
+   * without a wire. Rejects when the wire refuses.
+   */
+  readonly ready: Promise<void>
+  /** The other processes on the wire, with their agents. */
+  processes(): readonly Process[]
   /** How many messages wait for an agent; 0 for an unknown one. */
   queueSize(name: string): number
   /** Answers a request that was taken from an inbox. False when nobody waits any more: the answer is counted as stray. */
@@ -118,6 +127,11 @@ class BusImpl extends Verbs implements Bus {
         .catch((error: unknown) => core.announce('callback.failed', { error }))
     }
     core.publishAnswer = (answer) => sender.forward(answer)
+    if (options.wire !== undefined) {
+      const hold = (name: string): AgentRecord | undefined =>
+        core.options.unknownAgent === 'hold' ? this.#directory.declare(name) : undefined
+      core.far = new Far(core, { wire: options.wire, spread: sender.spread, hold })
+    }
     if (effective.autoStart) this.start()
     else core.pump.paused = true
   }
@@ -185,6 +199,14 @@ class BusImpl extends Verbs implements Bus {
       .filter((one) => type === undefined || one.type === type)
       .filter((one) => capability === undefined || one.capabilities.includes(capability))
       .map(agentInfo)
+  }
+
+  get ready(): Promise<void> {
+    return this.core.far?.ready ?? Promise.resolve()
+  }
+
+  processes(): readonly Process[] {
+    return this.core.far?.processes() ?? []
   }
 
   queueSize(name: string): number {

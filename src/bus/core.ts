@@ -13,6 +13,7 @@ import { Agents } from './agents.ts'
 import { announced, type EventName } from './announce.ts'
 import type { Delivery, Note, Run } from './delivery.ts'
 import { FailureLog } from './failures.ts'
+import type { FarSide } from './far/side.ts'
 import type { Middleware, ReplyOptions } from './handler.ts'
 import { History } from './history.ts'
 import type { Keeper, KeptHost } from './kept.ts'
@@ -22,7 +23,7 @@ import type { Publisher } from './publisher.ts'
 import { Pump } from './pump.ts'
 import type { Queue } from './queue.ts'
 import type { QueueHost } from './queue-host.ts'
-import { type Pending, type RequestHost, RequestTable, SingleRequest } from './request.ts'
+import { type RequestHost, RequestTable } from './request.ts'
 import { type Limits, limitsOf } from './room.ts'
 import { Router } from './router.ts'
 import { pourParts } from './stream-reply.ts'
@@ -77,6 +78,8 @@ export class Core implements QueueHost<Queue>, RequestHost {
   readonly startedMs: number
   /** Keeps messages; undefined for a bus without a log. */
   readonly keeper: Keeper | undefined
+  /** The other processes; undefined for a bus without a wire. */
+  far: FarSide | undefined = undefined
   options: EffectiveOptions
   /** The limits of queues without options of their own. */
   limits: Limits
@@ -329,8 +332,8 @@ export class Core implements QueueHost<Queue>, RequestHost {
   }
 
   stream(delivery: Delivery, parts: AsyncIterable<unknown>): Promise<unknown> {
-    const pending: Pending | undefined = this.requests.find(delivery.message)
-    return pourParts(delivery, parts, pending, pending instanceof SingleRequest)
+    const { message } = delivery
+    return pourParts(delivery, parts, this.requests.find(message) ?? this.far?.askOf(message))
   }
 
   /** Runs a user's callback: whatever it throws costs nothing but a counter. */

@@ -15,7 +15,8 @@ import { BusError } from '../kit/errors.ts'
 import { agentTopic } from '../message/address.ts'
 import type { Message } from '../message/message.ts'
 import { parseTopic } from '../message/topic.ts'
-import { type AgentInfo, type AgentRecord, type AgentStatus, agentInfo } from './agents.ts'
+import { type AgentStatus, STATUSES } from './agent-status.ts'
+import { type AgentInfo, type AgentRecord, agentInfo } from './agents.ts'
 import type { Core } from './core.ts'
 import type { Delivery } from './delivery.ts'
 import type { Handler } from './handler.ts'
@@ -60,8 +61,6 @@ export interface RegisterOptions extends QueueOptions {
 export const AGENT_GROUP = 'inbox'
 
 const NONE: readonly string[] = Object.freeze([])
-
-const STATUSES: readonly AgentStatus[] = ['idle', 'busy', 'error', 'offline', 'initializing']
 
 const RULES: Readonly<Record<string, Rule>> = {
   ...QUEUE_RULES,
@@ -131,6 +130,7 @@ export class Directory {
     this.#bind(record)
     const agent = new LiveAgent(this.#core, this.#sender, record, options, this.#subscribe)
     record.live = agent
+    this.#core.far?.agentChanged(name)
     this.#core.announce('agent.registered', { agent: agentInfo(record) })
     return agent
   }
@@ -280,6 +280,7 @@ class LiveAgent extends Verbs implements Agent, Origin {
     checkOption('setStatus', 'status', status, oneOf(STATUSES))
     this.#mustBeRegistered()
     this.#record.status = status
+    this.core.far?.agentChanged(this.name)
   }
 
   async receive(options?: ReceiveOptions): Promise<Message> {
@@ -319,6 +320,7 @@ class LiveAgent extends Verbs implements Agent, Origin {
     this.#record.registeredAt = undefined
     core.router.remove(this.#record.entry)
     core.agents.delete(name)
+    core.far?.agentChanged(name)
     this.retire(error)
     void core.agents.kept.get(name)?.end()
     core.agents.kept.delete(name)

@@ -57,7 +57,17 @@ export class Distributor {
     this.begin(route, message, note)
     const { plain } = route
     if (plain !== undefined) return this.offerAll(plain, message, note, frame)
-    const entries = this.#core.router.select(route, message)
+    return this.deliverTo(route, this.#core.router.select(route, message), message, note, frame)
+  }
+
+  /** Puts a message that was counted into the queues of the entries, those of a lower rank first. */
+  deliverTo(
+    route: Route,
+    entries: readonly Entry[],
+    message: Envelope,
+    note: Note | undefined,
+    frame: Delivery | undefined,
+  ): Delivered {
     if (!route.ranked) {
       const queues = entries.map((entry) => entry.queue)
       return this.offerAll(queues, message, note, frame)

@@ -44,6 +44,9 @@ export function busHealth(core: Core, fullQueues: readonly string[]): BusHealth 
   }
   grave.push(...(kept?.faults ?? []))
   for (const name of fullQueues) mild.push(`the queue of "${name}" is full`)
+  const wire = core.far?.figures()
+  if (wire?.connected === false)
+    mild.push(`the wire "${wire.wire}" is not connected: other processes cannot be reached`)
   const { active, limit } = core.pump.figures()
   if (active >= limit) mild.push(`all ${limit} allowed handlers are running`)
   const status = grave.length > 0 ? 'unhealthy' : mild.length > 0 ? 'degraded' : 'healthy'

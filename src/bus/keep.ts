@@ -37,7 +37,7 @@ export class KeptSender {
 
   /** One message to the inboxes of several agents. Rejects if one of them could not be kept; the others may be. */
   async send(
-    records: readonly AgentRecord[],
+    records: readonly Pick<AgentRecord, 'name' | 'topic' | 'registeredAt'>[],
     route: Route,
     message: Envelope,
     options: PublishOptions | undefined,
@@ -106,7 +106,11 @@ export class KeptSender {
   #tellListeners(message: Envelope, receipt: Receipt | undefined): { accepted: number; refused: readonly Refusal[] } {
     const { router, state } = this.#core
     if (state === 'stopped' || state === 'closed') return { accepted: 0, refused: NOBODY_REFUSED }
-    const queues = router.listeners(router.route(message.topic), message).map((entry) => entry.queue)
+    const route = router.route(message.topic)
+    // Live listeners of other processes hear of it too; whoever reads the log gets it from there.
+    const plan = route.far === undefined ? undefined : this.#core.far?.plan(route, message, true)
+    if (plan !== undefined) this.#core.far?.carry(plan.load, message, undefined, undefined)
+    const queues = (plan?.entries ?? router.listeners(route, message)).map((entry) => entry.queue)
     if (queues.length === 0) return { accepted: 0, refused: NOBODY_REFUSED }
     const { accepted, refused, waits } = this.#spread.offerAll(queues, message, receipt, receipt?.frame)
     for (const { name, error } of refused)

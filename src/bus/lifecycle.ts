@@ -47,6 +47,7 @@ export class Lifecycle {
     core.keeper?.resume()
     core.pump.go()
     this.#sender.start()
+    core.far?.wake()
   }
 
   /** Refuses new messages, finishes what waits and runs within `limitMs`, hands the rest to `onFailure`. May be started again. */
@@ -83,6 +84,7 @@ export class Lifecycle {
     this.#directory.endAll()
     this.#subscriptions.endAll()
     await core.keeper?.close()
+    core.far?.close()
     core.streams.closeAll(new BusError('STREAM_CLOSED', 'the bus was closed'))
     core.wheel.clear()
     return report
@@ -93,6 +95,7 @@ export class Lifecycle {
     core.state = 'draining'
     // What is still in the log stays there for the next start.
     core.keeper?.pause()
+    core.far?.rest()
     const before = core.accounts.total().handled
     await this.#emptied()
     core.state = 'stopped'

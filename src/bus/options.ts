@@ -18,6 +18,7 @@ import type { TopicContract } from '../message/contract.ts'
 import { isMessageId } from '../message/ids.ts'
 import type { Message } from '../message/message.ts'
 import { PRIORITIES, type Priority } from '../message/priority.ts'
+import type { Wire } from '../wire/wire.ts'
 import type { Failure } from './ack.ts'
 import type { PayloadMode } from './publisher.ts'
 
@@ -56,6 +57,8 @@ export interface BusOptions extends QueueOptions {
   readonly preset?: Preset
   /** Clock, randomness, scheduling. Default: the real ones. */
   readonly env?: Env
+  /** Makes this bus one swarm with all others on the wire, for everything that is live. Closing the bus leaves the wire open. */
+  readonly wire?: Wire
   /** Milliseconds a request waits. Default 5 000. */
   readonly requestTimeoutMs?: number
   /** Milliseconds `receive` waits. Default 30 000. */
@@ -129,7 +132,9 @@ export const PRESETS: Readonly<Record<Preset, BusOptions>> = {
 }
 
 /** Every option with its value in force; part of the statistics. */
-export type EffectiveOptions = Required<Omit<BusOptions, 'preset' | 'env' | 'onFailure' | 'onStrayAnswer' | 'topics'>> &
+export type EffectiveOptions = Required<
+  Omit<BusOptions, 'preset' | 'env' | 'wire' | 'onFailure' | 'onStrayAnswer' | 'topics'>
+> &
   Pick<BusOptions, 'preset' | 'onFailure' | 'onStrayAnswer'>
 
 const DEFAULTS: EffectiveOptions = {
@@ -173,6 +178,13 @@ const anEnv: Rule = {
     ENV_PARTS.every((part) => typeof (value as Partial<Env>)[part] === 'function'),
 }
 
+const aWire: Rule = {
+  allowed: 'a wire, as memoryWire() makes one',
+  ok: (value) =>
+    typeof (value as Partial<Wire> | null)?.publish === 'function' &&
+    typeof (value as Partial<Wire>).subscribe === 'function',
+}
+
 const contracts: Rule = {
   allowed: 'a list of topics made by defineTopic',
   ok: (value) =>
@@ -198,6 +210,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   name: aText,
   preset: oneOf(Object.keys(PRESETS)),
   env: anEnv,
+  wire: aWire,
   requestTimeoutMs: milliseconds(1),
   receiveTimeoutMs: milliseconds(0),
   handlerTimeoutMs: milliseconds(1),
@@ -228,6 +241,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 /** Options that `configure` may not change: they are built into what exists already. */
 const FIXED = new Set([
   'env',
+  'wire',
   'preset',
   'topics',
   'history',
@@ -258,7 +272,7 @@ function withoutUndefined(options: BusOptions): BusOptions {
 export function resolveOptions(options: BusOptions): EffectiveOptions {
   checkOptions('createBus', options, RULES)
   const preset = options.preset === undefined ? {} : PRESETS[options.preset]
-  const { env: _env, topics: _topics, ...rest } = withoutUndefined(options)
+  const { env: _env, wire: _wire, topics: _topics, ...rest } = withoutUndefined(options)
   const effective = { ...DEFAULTS, ...preset, ...rest } as EffectiveOptions
   checkWater('createBus', effective.highWater, effective.lowWater)
   return effective

@@ -48,6 +48,13 @@ export class Receipt implements Note {
     this.#check()
   }
 
+  /** One recipient, another process, is done: how it went there. */
+  elsewhere(reports: readonly DeliveryReport[]): void {
+    this.reports.push(...reports)
+    this.#settled++
+    this.#check()
+  }
+
   #check(): void {
     if (this.#settled < this.#expected) return
     this.frame?.stopWaiting(this)

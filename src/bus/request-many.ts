@@ -7,6 +7,7 @@ import { Pending, type RequestTable } from './request.ts'
 
 /** Collects the answers of many; ends by count, stall, sentinel or timer, whatever comes first. */
 export class ManyRequest extends Pending implements AsyncIterableIterator<Message> {
+  readonly kind = 'many'
   readonly #options: RequestManyOptions
   readonly #ready = new Ring<Message>()
   #received = 0

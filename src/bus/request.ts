@@ -6,6 +6,7 @@ import { hexOf24 } from '../message/ids.ts'
 import type { Envelope, Message } from '../message/message.ts'
 import type { FailureReason, Outcome } from './ack.ts'
 import type { Delivery, DeliveryOwner, Note } from './delivery.ts'
+import type { AskKind, FarAsked, FarPending } from './far/side.ts'
 import type { ReplyOptions } from './handler.ts'
 
 // Hot path: an open request is one object out of a table of slots; its answer finds it by the slot number in `replyTo`.
@@ -21,7 +22,8 @@ export interface RequestHost {
 }
 
 /** An open request: waits in the table until it is answered, fails, times out or is given up. */
-export abstract class Pending extends Deadline implements Note {
+export abstract class Pending extends Deadline implements Note, FarPending {
+  abstract readonly kind: AskKind
   readonly table: RequestTable
   /** Where the table keeps it; -1 before it is opened. */
   slot = -1
@@ -33,6 +35,8 @@ export abstract class Pending extends Deadline implements Note {
   #armed = false
   over = false
   cancelled = false
+  /** What other processes were asked. */
+  far: FarAsked | undefined = undefined
   #firstFailure: unknown = undefined
   #failed = false
   #running: Delivery[] | Delivery | undefined = undefined
@@ -78,11 +82,25 @@ export abstract class Pending extends Deadline implements Note {
 
   /** A recipient that refused the message can not answer it. */
   refused(error: Error): void {
+    // That somebody was not there says less than what went wrong where somebody was.
+    if (this.#firstFailure === undefined || isBusError(this.#firstFailure, 'NO_RESPONDERS')) this.#firstFailure = error
     this.#failed = true
-    this.#firstFailure ??= error
     this.#left--
     this.#check()
   }
+
+  /** A recipient that was done, but might still have answered, is gone. */
+  lost(error: Error): void {
+    this.#left++
+    this.refused(error)
+  }
+
+  /** Takes a part of a streamed answer; only a request for a stream has a place for it. */
+  pour(_part: unknown): Promise<void> {
+    return Promise.resolve()
+  }
+
+  complete(): void {}
 
   /** When all recipients are done and one failed, nobody is left to wait for. */
   #check(): void {
@@ -96,6 +114,7 @@ export abstract class Pending extends Deadline implements Note {
     this.over = true
     this.table.free(this)
     this.frame?.stopWaiting(this)
+    this.far?.closed(reason)
     if (reason === undefined) return
     this.cancelled = true
     const running = this.#running
@@ -112,7 +131,8 @@ export abstract class Pending extends Deadline implements Note {
   abstract timeUp(): void
 }
 
-function asFailure(error: unknown, topic: string): BusError {
+/** What a handler's failure is for whoever asked. */
+export function asFailure(error: unknown, topic: string): BusError {
   if (isBusError(error)) return error
   return new BusError('HANDLER_FAILED', `the handler of "${topic}" failed: ${describeThrown(error)}`, {
     cause: error,
@@ -122,6 +142,7 @@ function asFailure(error: unknown, topic: string): BusError {
 
 /** Waits for the first answer. */
 export class SingleRequest extends Pending {
+  readonly kind = 'one'
   #resolve!: (answer: Message) => void
   #reject!: (error: BusError) => void
   timeoutMs = 0
@@ -161,7 +182,8 @@ export class SingleRequest extends Pending {
 /** All open requests of a bus. An answer goes only to its own request; late, doubled and unknown ones are counted. */
 export class RequestTable {
   readonly host: RequestHost
-  readonly #prefix: string
+  #prefix: string
+  #secret: (() => string) | undefined
   readonly #slots: (Pending | undefined)[] = []
   /** How often each slot was used: part of the reply topic, so that a late answer never meets the slot's next request. */
   readonly #uses: number[] = []
@@ -179,6 +201,13 @@ export class RequestTable {
 
   get size(): number {
     return this.#open
+  }
+
+  /** From now on answers may come from other processes: under this id, on topics that nobody can guess. Before the first request. */
+  shareWith(id: string, secret: () => string): void {
+    this.#prefix = `${INBOX_ROOT}.${id}.`
+    this.#secret = secret
+    this.#topics.length = 0
   }
 
   /** Puts an open request into its slot, with its deadline. */
@@ -204,7 +233,8 @@ export class RequestTable {
     const use = (this.#uses[slot] ?? 0) + 1
     this.#uses[slot] = use
     this.#topics[slot] ??= `${this.#prefix}${slot}.`
-    return this.#topics[slot] + hexOf24(use)
+    const topic = this.#topics[slot] + hexOf24(use)
+    return this.#secret === undefined ? topic : topic + this.#secret()
   }
 
   *[Symbol.iterator](): IterableIterator<Pending> {
@@ -218,10 +248,11 @@ export class RequestTable {
 
   /** The open request whose message this is. */
   find(request: Message): Pending | undefined {
-    return request.replyTo === undefined ? undefined : this.#waitingOn(request.replyTo)
+    return request.replyTo === undefined ? undefined : this.at(request.replyTo)
   }
 
-  #waitingOn(topic: string): Pending | undefined {
+  /** The open request of a reply topic. */
+  at(topic: string): Pending | undefined {
     if (!this.owns(topic)) return undefined
     const pending = this.#slots[Number.parseInt(topic.slice(this.#prefix.length), 10)]
     return pending?.message.replyTo === topic ? pending : undefined
@@ -257,7 +288,7 @@ export class RequestTable {
 
   /** An answer that arrived as a message on a reply topic. */
   deliver(answer: Envelope): boolean {
-    const pending = this.#waitingOn(answer.topic)
+    const pending = this.at(answer.topic)
     if (pending === undefined) {
       this.#stray(answer)
       return false

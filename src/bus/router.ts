@@ -3,6 +3,7 @@ import type { TopicContract } from '../message/contract.ts'
 import type { Message } from '../message/message.ts'
 import { isWildcard, parseTopic } from '../message/topic.ts'
 import type { Accounts, Channel } from './account.ts'
+import type { FarEntry } from './far/entry.ts'
 import type { KeptChannel } from './kept.ts'
 import type { Queue } from './queue.ts'
 import { TopicTrie } from './topic-trie.ts'
@@ -37,6 +38,8 @@ export interface Route {
   readonly contract: TopicContract | undefined
   /** Present when messages of the topic are kept. */
   readonly kept: KeptChannel | undefined
+  /** Who wants it in other processes; undefined for nobody. */
+  readonly far: readonly FarEntry[] | undefined
   /** The agent whose inbox the topic is. */
   readonly agent: string | undefined
   /** All recipients, when no message needs a closer look; else undefined. */
@@ -65,6 +68,9 @@ export class Router {
   #turns = 0
   /** Rises whenever a route may have changed. */
   version = 0
+  /** Who wants a topic in other processes, and who is told of entries that come and go; set by `far/far.ts`. */
+  far: ((tokens: readonly string[]) => readonly FarEntry[] | undefined) | undefined
+  onEntry: ((entry: Entry, added: boolean) => void) | undefined
 
   readonly #keptChannel: (topic: string) => KeptChannel | undefined
   readonly #onFilterError: (entry: Entry, message: Message, error: unknown) => void
@@ -88,12 +94,14 @@ export class Router {
 
   add(entry: Entry): void {
     this.#trie.add(entry.pattern, entry)
-    this.#forget(entry.pattern)
+    this.touched(entry.pattern)
+    this.onEntry?.(entry, true)
   }
 
   remove(entry: Entry): boolean {
     const was = this.#trie.remove(entry.pattern, entry)
-    this.#forget(entry.pattern)
+    this.touched(entry.pattern)
+    if (was) this.onEntry?.(entry, false)
     return was
   }
 
@@ -109,15 +117,20 @@ export class Router {
 
   /** The recipients of one message, where its route has no plain list. */
   select(route: Route, message: Message): readonly Entry[] {
+    return this.oneOfEachGroup(this.fitting(route, message))
+  }
+
+  /** Every entry of this process that the message fits, of groups too. */
+  fitting(route: Route, message: Message): readonly Entry[] {
     const chosen: Entry[] = []
     for (const entry of route.open) if (this.#fits(entry, message)) chosen.push(entry)
     const bound = message.session === undefined ? undefined : route.bySession?.get(message.session)
     if (bound !== undefined) for (const entry of bound) if (this.#fits(entry, message)) chosen.push(entry)
-    return this.#oneOfEachGroup(chosen)
+    return chosen
   }
 
   /** A group that hears a topic under several patterns gets each message once, under each pattern in turn. */
-  #oneOfEachGroup(chosen: Entry[]): readonly Entry[] {
+  oneOfEachGroup(chosen: readonly Entry[]): readonly Entry[] {
     const groups = new Map<string, Entry[]>()
     for (const entry of chosen) {
       if (entry.group === undefined) continue
@@ -165,13 +178,20 @@ export class Router {
       entries.every((entry) => entry.filter === undefined)
     const contract = this.#contracts.get(topic)
     const kept = this.#keptChannel(topic)
+    const far = this.far?.(tokens)
     const simple =
-      plain && entries.length === 1 && contract === undefined && kept === undefined && tokens[0] !== INBOX_ROOT
+      plain &&
+      far === undefined &&
+      entries.length === 1 &&
+      contract === undefined &&
+      kept === undefined &&
+      tokens[0] !== INBOX_ROOT
     return {
       topic,
       channel: this.#accounts.channel(tokens[0] as string),
       contract,
       kept,
+      far,
       agent: agentOf(topic),
       plain: plain ? entries.map((entry) => entry.queue) : undefined,
       only: simple ? (entries[0] as Entry).queue : undefined,
@@ -194,7 +214,8 @@ export class Router {
     }
   }
 
-  #forget(pattern: readonly string[]): void {
+  /** Forgets the routes of a pattern: something about them has changed. */
+  touched(pattern: readonly string[]): void {
     this.version++
     if (isWildcard(pattern)) {
       this.#young.clear()

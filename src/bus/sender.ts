@@ -4,15 +4,17 @@ import { type TopicContract, validate } from '../message/contract.ts'
 import type { Envelope } from '../message/message.ts'
 import { parseTopic } from '../message/topic.ts'
 import type { Ack, Refusal } from './ack.ts'
+import { ack, decided, type Inbox, namesOf, receiptFor, withNames } from './acknowledge.ts'
 import type { AgentRecord } from './agents.ts'
 import type { Core } from './core.ts'
 import { type Delivered, Distributor, NOBODY_REFUSED } from './distribute.ts'
 import { EarlyPublishes } from './early.ts'
+import type { FarSide, Load, Plan } from './far/side.ts'
 import { KeptSender, mustBeKept } from './keep.ts'
 import type { Origin } from './maker.ts'
 import type { BroadcastOptions, PublishOptions, TopicOf } from './publisher.ts'
 import type { Queue } from './queue.ts'
-import { Receipt } from './receipt.ts'
+import type { Receipt } from './receipt.ts'
 import type { Route } from './router.ts'
 
 // Hot path: the way of a message from a verb into the queues, in the order in which it happens.
@@ -99,18 +101,43 @@ export class Sender {
     const distinct = [...new Set(names)]
     const first = distinct[0] as string
     const only = distinct.length === 1 ? { ...options, to: first } : options
-    const find = (): readonly AgentRecord[] => distinct.map((name) => this.agent(name))
+    const { far } = this.#core
+    if (far !== undefined && !far.isReady && distinct.some((name) => !this.#isHere(name))) await far.ready
+    const find = (): readonly Inbox[] => distinct.map((name) => this.#inbox(name))
     // Before the start an agent may still come; afterwards a missing one is refused before anything is made.
     const known = early ? undefined : find()
     const message = this.#core.maker.make(agentTopic(first), data, only, origin)
     const go = async (): Promise<Ack> => {
       const records = known ?? find()
       const route = this.#core.router.route(message.topic)
-      if (!records.some((record) => record.queue.backlog.holds)) mustBeKept(message.topic, options)
+      if (!records.some((record) => this.#isKept(record))) mustBeKept(message.topic, options)
       else return this.#kept.send(records, route, message, options, receiptFor(message, options, origin))
-      return this.#toQueues(message, records, options, origin, route)
+      return this.#toQueues(
+        message,
+        records,
+        options,
+        origin,
+        route,
+        far?.planSend(route, message, distinct, undefined),
+      )
     }
     return early ? this.#early.later(go) : go()
+  }
+
+  #isHere(name: string): boolean {
+    return this.#core.agents.find(name)?.registeredAt !== undefined
+  }
+
+  /** The inbox of an agent: here, or in another process. Throws UNKNOWN_AGENT. */
+  #inbox(name: string): Inbox {
+    if (!this.#isHere(name) && this.#core.far?.agent(name) !== undefined) {
+      return { name, topic: agentTopic(name), registeredAt: 0, queue: undefined }
+    }
+    return this.agent(name)
+  }
+
+  #isKept({ queue, topic }: Inbox): boolean {
+    return queue === undefined ? this.#core.keeper?.channel(topic) !== undefined : queue.backlog.holds
   }
 
   /** To every agent that is there now: live, also where their inboxes are kept. */
@@ -126,7 +153,10 @@ export class Sender {
           if (record.registeredAt === undefined || excluded.has(record.name)) return false
           return options?.echo === true || record.name !== message.from
         })
-        return this.#toQueues(message, records, options, origin, this.#core.router.route(BROADCAST_TOPIC))
+        const route = this.#core.router.route(BROADCAST_TOPIC)
+        if (options?.echo !== true && message.from !== undefined) excluded.add(message.from)
+        const plan = this.#core.far?.planSend(route, message, [], excluded)
+        return this.#toQueues(message, records, options, origin, route, plan)
       }
       return early ? this.#early.later(go) : go()
     } catch (error) {
@@ -153,6 +183,7 @@ export class Sender {
 
   /** Routes a message that was made already: an answer to a topic outside of this bus's table. */
   forward(message: Envelope): void {
+    if (this.#core.far?.answer(message)) return
     this.spread.deliver(this.#core.router.route(message.topic), message, undefined, undefined)
   }
 
@@ -205,9 +236,13 @@ export class Sender {
     ) {
       return Promise.resolve(ack(message, this.#core.requests.deliver(message) ? 1 : 0, NOBODY_REFUSED, false))
     }
+    if (this.#core.far !== undefined && this.#core.far.answer(message)) {
+      return Promise.resolve(ack(message, 1, NOBODY_REFUSED, false))
+    }
     const receipt = receiptFor(message, options, origin)
     if (route.kept !== undefined) return this.#kept.publish(route.kept, route, message, options, receipt)
     if (options !== undefined) mustBeKept(route.topic, options)
+    if (route.far !== undefined) return this.#publishFar(this.#core.far as FarSide, route, message, options, receipt)
     if (receipt === undefined) {
       const { plain } = route
       if (plain !== undefined && plain.length === 1) return this.#publishToOne(route, plain[0]!, message)
@@ -215,6 +250,39 @@ export class Sender {
     }
     const delivered = this.#armed(receipt, () => this.spread.deliver(route, message, receipt, receipt.frame))
     return this.#acknowledge(message, delivered, receipt, options)
+  }
+
+  /** To whoever listens, in this process and in others. */
+  #publishFar(
+    far: FarSide,
+    route: Route,
+    message: Envelope,
+    options: PublishOptions | undefined,
+    receipt: Receipt | undefined,
+  ): Promise<Ack> {
+    const { entries, load } = far.plan(route, message, false)
+    this.spread.begin(route, message, receipt)
+    const here = (): Delivered => this.spread.deliverTo(route, entries, message, receipt, receipt?.frame)
+    const delivered = this.#andElsewhere(here, load, message, receipt)
+    return this.#acknowledge(message, delivered, receipt, options)
+  }
+
+  /** Delivers here, then sends to other processes: each of them counts as a recipient. */
+  #andElsewhere(
+    here: () => Delivered,
+    load: Load | undefined,
+    message: Envelope,
+    receipt: Receipt | undefined,
+  ): Delivered {
+    const add = (): Delivered => {
+      const delivered = here()
+      const carried = load === undefined ? undefined : this.#core.far?.carry(load, message, undefined, receipt)
+      if (carried === undefined) return delivered
+      const { sent, refusal } = carried
+      const refused = refusal === undefined ? delivered.refused : [...delivered.refused, refusal]
+      return { ...delivered, accepted: delivered.accepted + sent, refused }
+    }
+    return receipt === undefined ? add() : this.#armed(receipt, add)
   }
 
   /** Says how many recipients the receipt waits for; a delivery that throws is waited for by nobody. */
@@ -241,19 +309,20 @@ export class Sender {
 
   #toQueues(
     message: Envelope,
-    records: readonly AgentRecord[],
+    records: readonly Inbox[],
     options: PublishOptions | undefined,
     origin: Origin | undefined,
     route: Route,
+    plan?: Plan,
   ): Promise<Ack> {
     const receipt = receiptFor(message, options, origin)
     this.spread.begin(route, message, receipt)
-    const own = new Set(records.map((record) => record.queue))
+    const own = new Set(records.flatMap(({ queue }) => queue ?? []))
     // Whoever listens to the topic without being one of the agents hears it as well.
     const queues = new Set(own)
-    for (const entry of this.#core.router.select(route, message)) queues.add(entry.queue)
+    for (const entry of plan?.entries ?? this.#core.router.select(route, message)) queues.add(entry.queue)
     const offer = (): Delivered => this.spread.offerAll([...queues], message, receipt, receipt?.frame)
-    const delivered = receipt === undefined ? offer() : this.#armed(receipt, offer)
+    const delivered = this.#andElsewhere(offer, plan?.load, message, receipt)
     const held = records.some((record) => record.registeredAt === undefined)
     return this.#acknowledge(
       message,
@@ -261,7 +330,7 @@ export class Sender {
       receipt,
       options,
       held,
-      [...own].map((queue) => queue.name),
+      plan === undefined ? [...own].map((queue) => queue.name) : namesOf(records, plan.load, this.#core.far),
     )
   }
 
@@ -302,56 +371,4 @@ export class Sender {
     if (options.until === 'succeeded' && failed !== undefined) throw failed.error
     return options.receipt === true ? { ...base, deliveries, receipt: receipt.done } : { ...base, deliveries }
   }
-}
-
-/** The receipt of a publish that wants to know more than the acceptance; its handling waits only where `until` says so. */
-function receiptFor(
-  message: Envelope,
-  options: PublishOptions | undefined,
-  origin: Origin | undefined,
-): Receipt | undefined {
-  const waits = options?.until !== undefined && options.until !== 'accepted'
-  if (!waits && options?.receipt !== true) return undefined
-  return new Receipt(waits ? origin?.delivery : undefined, message)
-}
-
-/** Waits until every queue has accepted or refused. */
-async function decided(
-  delivered: Delivered,
-  receipt: Receipt | undefined,
-): Promise<{ accepted: number; refused: readonly Refusal[] }> {
-  const refused = [...delivered.refused]
-  for (const { name, error } of refused)
-    receipt?.reports.push({ name, outcome: 'refused', reason: 'queue-full', error })
-  let { accepted } = delivered
-  await Promise.all(
-    (delivered.waits ?? []).map(async ({ queue, outcome }) => {
-      const refusal = await outcome
-      if (refusal === undefined) return
-      accepted--
-      refused.push(refusal)
-      receipt?.refused(queue.name, refusal.error)
-    }),
-  )
-  return { accepted, refused }
-}
-
-/** Adds who took it: everybody that was named but did not refuse. */
-function withNames(base: Ack, names: readonly string[] | undefined): Ack {
-  if (names === undefined) return base
-  const refused = new Set(base.refused.map((one) => one.name))
-  return { ...base, accepted: names.filter((name) => !refused.has(name)) }
-}
-
-function ack(
-  message: Envelope,
-  recipients: number,
-  refused: readonly Refusal[],
-  held: boolean,
-  accepted?: readonly string[],
-): Ack {
-  const { id, topic } = message
-  return accepted === undefined
-    ? { id, topic, level: 'memory', duplicate: false, recipients, refused, held }
-    : { id, topic, level: 'memory', duplicate: false, recipients, refused, held, accepted }
 }

@@ -1,6 +1,7 @@
 import { Histogram, type HistogramFigures } from '../kit/histogram.ts'
 import type { Channel, Ledger } from './account.ts'
 import type { Core } from './core.ts'
+import type { WireFigures } from './far/side.ts'
 import type { KeptLedger } from './kept-verbs.ts'
 import type { EffectiveOptions } from './options.ts'
 import type { ConcurrencyFigures } from './pump.ts'
@@ -73,6 +74,8 @@ export interface BusStats {
   readonly retriesExhausted: number
   /** Dead letters that lie in the log; at most a second old. */
   readonly deadLetters: number
+  /** What goes between processes; undefined for a bus without a wire. */
+  readonly wire: WireFigures | undefined
   /** The options in force. */
   readonly config: EffectiveOptions
 }
@@ -175,6 +178,7 @@ export function busStats(core: Core, queues: Iterable<QueueView>, subscriptions:
     deadLettered: kept?.deadLettered ?? 0,
     retriesExhausted: kept?.exhausted ?? 0,
     deadLetters: kept?.deadLetters ?? 0,
+    wire: core.far?.figures(),
     config: options,
   }
 }

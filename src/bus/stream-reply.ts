@@ -2,6 +2,7 @@ import { BusError, isBusError } from '../kit/errors.ts'
 import type { Message } from '../message/message.ts'
 import type { FailureReason, Outcome } from './ack.ts'
 import type { Delivery } from './delivery.ts'
+import type { Poured } from './far/side.ts'
 import type { Chunk, ReplyStream } from './publisher.ts'
 import { Pending, type RequestTable } from './request.ts'
 import { StreamBuffer, type StreamSetup } from './stream.ts'
@@ -11,6 +12,7 @@ const MOST_COLLECTED = 1_000
 
 /** Waits for the parts of one streamed answer. The stream's own time limit replaces the deadline of the request. */
 export class StreamRequest extends Pending {
+  readonly kind = 'stream'
   readonly buffer: StreamBuffer
   unlisten: (() => void) | undefined = undefined
 
@@ -29,6 +31,14 @@ export class StreamRequest extends Pending {
   /** A part that came as a single answer. */
   answered(answer: Message): void {
     this.buffer.write(answer.data).catch((error: unknown) => this.buffer.fail(error))
+  }
+
+  override pour(part: unknown): Promise<void> {
+    return this.buffer.write(part)
+  }
+
+  override complete(): void {
+    this.buffer.complete()
   }
 
   override settled(
@@ -126,8 +136,7 @@ export class ReplyStreamView<T> implements ReplyStream<T> {
 export async function pourParts(
   delivery: Delivery,
   parts: AsyncIterable<unknown>,
-  target: Pending | undefined,
-  single: boolean,
+  target: Poured | undefined,
 ): Promise<unknown> {
   const iterator = parts[Symbol.asyncIterator]()
   const { signal } = delivery
@@ -150,14 +159,14 @@ export async function pourParts(
     }
     if (step.done) break
     delivery.extend()
-    if (target instanceof StreamRequest) await target.buffer.write(step.value)
-    else if (target !== undefined && single) {
+    if (target?.kind === 'stream') await target.pour(step.value)
+    else if (target?.kind === 'one') {
       if (collected.length >= MOST_COLLECTED) {
         throw new BusError('STREAM_FULL', `a single request gets at most ${MOST_COLLECTED} parts; use requestStream`)
       }
       collected.push(step.value)
     } else if (target !== undefined) delivery.reply(step.value)
   }
-  if (target instanceof StreamRequest) target.buffer.complete()
-  return target !== undefined && single ? collected : undefined
+  if (target?.kind === 'stream') target.complete()
+  return target?.kind === 'one' ? collected : undefined
 }

@@ -92,6 +92,8 @@ interface StreamsHost {
   readonly clock: Clock
   readonly wheel: TimerWheel
   nextId(): string
+  /** The other processes, of which one may hold a stream. */
+  readonly far?: { read(stream: string, from: number): AsyncIterableIterator<unknown> } | undefined
   /** Runs a user's callback; what it throws is counted, nothing more. */
   guard(run: () => void): void
 }
@@ -170,11 +172,16 @@ export class Streams {
     }
   }
 
-  /** Reads a stream from a chunk on; an ended one as long as it is remembered. Throws STREAM_CLOSED for an unknown id. */
+  /**
+   * Reads a stream from a chunk on, also one of another process; an ended one as long as it is remembered. Throws STREAM_CLOSED for an
+   * unknown id, at the first chunk when there are other processes to ask.
+   */
   read<T = unknown>(id: string, from: number = 0): AsyncIterableIterator<Chunk<T>> {
     checkOption('streams.read', 'from', from, whole(0))
     const listed = this.#active.get(id) ?? this.#ended.get(id)
     if (listed === undefined) {
+      const { far } = this.#host
+      if (far !== undefined) return far.read(id, from) as AsyncIterableIterator<Chunk<T>>
       throw new BusError('STREAM_CLOSED', `there is no stream "${id}"`, { details: { stream: id } })
     }
     return listed.buffer.read(from) as AsyncIterableIterator<Chunk<T>>

@@ -7,6 +7,7 @@ import type { Ack } from './ack.ts'
 import type { Core } from './core.ts'
 import type { Delivery } from './delivery.ts'
 import type { Waiting } from './distribute.ts'
+import type { FarSide } from './far/side.ts'
 import { mustBeKept } from './keep.ts'
 import type { Origin } from './maker.ts'
 import {
@@ -31,6 +32,7 @@ import type {
 } from './publisher.ts'
 import { type Pending, SingleRequest } from './request.ts'
 import { ManyRequest } from './request-many.ts'
+import type { Route } from './router.ts'
 import type { Sender } from './sender.ts'
 import { ReplyStreamView, StreamRequest } from './stream-reply.ts'
 
@@ -197,11 +199,18 @@ export class Verbs implements Publisher {
       // The message lives as long as somebody waits for its answer.
       if (dueMs < Envelope.deadlineMs(message)) Envelope.setDeadline(message, dueMs)
       core.requests.open(pending, message, dueMs, nowMs)
+      if (route.far !== undefined) {
+        this.#askFar(route, pending, message)
+        return
+      }
       const someone =
         route.plain === undefined
           ? core.router.select(route, message).some((one) => !one.observer)
           : route.responders > 0
-      if (!someone) throw new BusError('NO_RESPONDERS', `nobody listens on "${topic}"`, { details: { topic } })
+      if (!someone) {
+        this.#askLater(pending, topic, message)
+        return
+      }
       const delivered = sender.spread.deliver(route, message, pending, origin?.delivery)
       const { accepted, refused, waits } = delivered
       pending.arm(accepted + refused.length)
@@ -212,10 +221,47 @@ export class Verbs implements Publisher {
     }
   }
 
-  #capable(target: Capable): string {
-    checkOption('request', 'capability', target.capability, aText)
-    return agentTopic(this.core.agents.choose(target.capability).name)
+  /** Asks whoever listens, in this process and in others. */
+  #askFar(route: Route, pending: Pending, message: Envelope): void {
+    const { core, sender } = this
+    const far = core.far as FarSide
+    const { entries, load, responder } = far.plan(route, message, false)
+    if (!responder && entries.every((one) => one.observer)) throw nobodyListens(message.topic)
+    sender.spread.begin(route, message, pending)
+    const { accepted, refused, waits } = sender.spread.deliverTo(route, entries, message, pending, this.origin?.delivery)
+    const { sent, refusal } = far.carry(load, message, pending, undefined)
+    const all = refusal === undefined ? refused : [...refused, refusal]
+    pending.arm(accepted + sent + all.length)
+    for (const { error } of all) pending.refused(error)
+    if (waits !== undefined) awaitRoom(waits, pending)
   }
+
+  /** Nobody listens: a bus that has just joined others asks once more as soon as it knows them. */
+  #askLater(pending: Pending, topic: string, message: Envelope): void {
+    const { far } = this.core
+    if (far === undefined || far.isReady) throw nobodyListens(topic)
+    const again = (): void => {
+      if (pending.over) return
+      try {
+        const route = this.core.router.route(topic)
+        if (route.far === undefined) throw nobodyListens(topic)
+        this.#askFar(route, pending, message)
+      } catch (error) {
+        pending.fail(error as BusError)
+      }
+    }
+    far.ready.then(again, again)
+  }
+
+  #capable({ capability }: Capable): string {
+    checkOption('request', 'capability', capability, aText)
+    const { agents, far } = this.core
+    return agentTopic(far === undefined ? agents.choose(capability).name : agents.chooseOf(capability, far.agents()))
+  }
+}
+
+function nobodyListens(topic: string): BusError {
+  return new BusError('NO_RESPONDERS', `nobody listens on "${topic}"`, { details: { topic } })
 }
 
 /** A queue that lets the request wait may refuse it later. */

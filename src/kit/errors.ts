@@ -114,6 +114,11 @@ export const ERRORS = {
     text: 'nobody listens on the topic of a request',
     next: 'start the responder first, or check the topic for a typing fault',
   },
+  PROCESS_LOST: {
+    family: 'agent',
+    text: 'the process that had the request, or wrote the stream, is gone or out of reach before it was done',
+    next: 'it is not known how far it came: ask again if the work may be done twice; another responder, if there is one, takes it',
+  },
   REQUEST_TIMEOUT: {
     family: 'timeout',
     text: 'no answer came before the deadline of the request',

@@ -47,6 +47,7 @@ export const ERROR_VERDICTS: Readonly<Record<ErrorCode, VerdictRow>> = {
   // Somebody is not there: a caller is told at once; a kept message may wait for an agent that restarts.
   UNKNOWN_AGENT: notForCalls('the agent may register yet'),
   NO_RESPONDERS: notForCalls('a responder may come yet'),
+  PROCESS_LOST: again('another process may do it, or the same one when it is back'),
   CIRCUIT_OPEN: notForCalls('refused while the circuit rests; a kept message waits, it is never dropped'),
   BUS_CLOSED: notForCalls('the bus ended below the handler; another process, or the next start, handles it'),
   NOT_RUNNING: notForCalls('the bus stops below the handler; another process, or the next start, handles it'),

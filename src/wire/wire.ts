@@ -1,6 +1,10 @@
+import type { Watch } from '../broker/watch.ts'
+
 /** What carries live messages between processes: broadcasts, inboxes, presence. Nothing is kept; who is not there misses it. */
 export interface Wire extends AsyncDisposable {
   readonly name: string
+  /** Whether it is connected, for wires that may lose their connection. */
+  readonly watch?: Pick<Watch, 'isUp' | 'on'>
   /**
    * Hands a frame over and returns; the bytes are copied, the caller may use them again. Frames of one wire arrive everywhere in the
    * order of these calls. Throws INVALID_TOPIC, QUEUE_FULL when more waits than the wire may hold, BUS_CLOSED after disposal.

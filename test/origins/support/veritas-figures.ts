@@ -39,6 +39,8 @@ export const FIGURE_ROWS: Readonly<Record<keyof BusStats, FigureRow>> = {
   // Of a bus that is made 5 s later: see the test.
   startedAt: { move: async () => undefined, stands: Date.UTC(2026, 0, 1) + 5_000 },
   kept: KEPT,
+  // Moves only with a wire: src/bus/far has its tests.
+  wire: KEPT,
   retried: KEPT,
   retrying: KEPT,
   deadLettered: KEPT,

@@ -1,5 +1,6 @@
 import { type Bus, type BusOptions, type Context, defineTopic, type Message } from '../../../src/index.ts'
 import { type FakeEnv, fakeEnv } from '../../../src/testing/index.ts'
+import { memoryHub, memoryWire } from '../../../src/wire/memory.ts'
 import { codeOf, data, follow, listen, numbers } from './cortex-veritas.ts'
 
 /** One value of one option, and what can be seen of it: `before` without it, `after` with it. */
@@ -14,6 +15,7 @@ export interface OptionRow {
 
 const never = (): Promise<void> => new Promise(() => undefined)
 const told: unknown[] = []
+const wire = memoryWire(memoryHub())
 
 /** An agent that does not read what it gets. */
 async function fill(bus: Bus, count: number): Promise<ReturnType<Bus['register']>> {
@@ -195,6 +197,7 @@ export const OPTION_ROWS: Readonly<Record<keyof BusOptions, readonly OptionRow[]
       see: async (bus) => (await bus.publish('events', 1)) && bus.history()[0]?.time,
     },
   ],
+  wire: [{ given: { wire }, before: undefined, after: 'memory', see: async (bus) => bus.stats().wire?.wire }],
   requestTimeoutMs: [
     {
       given: { requestTimeoutMs: 100 },

@@ -1,0 +1,394 @@
+import { BusError, isBusError } from '../../kit/errors.ts'
+import { hexOf24 } from '../../message/ids.ts'
+import { Envelope } from '../../message/message.ts'
+import type { Wire, WireSubscription } from '../../wire/wire.ts'
+import type { AgentRecord } from '../agents.ts'
+import type { Core } from '../core.ts'
+import type { Delivery, Note } from '../delivery.ts'
+import type { Distributor } from '../distribute.ts'
+import type { Receipt } from '../receipt.ts'
+import type { Entry, Route } from '../router.ts'
+import { Ask } from './ask.ts'
+import type { FarAgent, Process } from './entry.ts'
+import { ALL_TOPIC, type Frame, messageOf, packed, readFrame, topicOf, writeFrame } from './frames.ts'
+import { Intake } from './intake.ts'
+import { Outgoing } from './outgoing.ts'
+import { type PlanHost, planFor, widen } from './plan.ts'
+import { Presence } from './presence.ts'
+import { type Known, Processes } from './processes.ts'
+import { readFar } from './read.ts'
+import type { Carried, FarPending, FarSide, Load, Plan, Poured, WireFigures } from './side.ts'
+
+/** A message for more processes than this goes out once, to all. */
+const MOST_APART = 8
+/** Handlings that wait for each other, at most so many of them are told. */
+const MOST_CHAIN = 64
+/** Processes that are asked who they are within so many milliseconds. */
+const MOST_ASKED = 100
+const ASK_AGAIN_MS = 1_000
+
+/** What joining needs of the bus besides its core. */
+export interface FarOptions {
+  readonly wire: Wire
+  readonly spread: Distributor
+  /** Makes the inbox of an agent that is not there, where unknown agents are held. */
+  readonly hold: (name: string) => AgentRecord | undefined
+}
+
+/** The other processes on a wire: who they are, what goes to them, and what comes from them. */
+export class Far implements FarSide {
+  readonly id: string
+  readonly others: Processes
+  readonly ready: Promise<void>
+  readonly #core: Core
+  readonly #wire: Wire
+  readonly #planHost: PlanHost
+  readonly #presence: Presence
+  readonly #intake: Intake
+  readonly #outgoing: Outgoing
+  readonly #subscriptions: WireSubscription[] = []
+  readonly #unwatch: Disposable | undefined
+  /** Unknown processes that were asked who they are, since the clock last said so. */
+  readonly #asking = new Set<string>()
+  #askingMs = 0
+  #connected = true
+  #closed = false
+  #framesIn = 0
+  #framesOut = 0
+  #dropped = 0
+
+  constructor(core: Core, { wire, spread, hold }: FarOptions) {
+    this.#core = core
+    this.#wire = wire
+    this.id = this.#secret(24)
+    core.requests.shareWith(this.id, () => this.#secret(16))
+    const now = (): { ms: number; wallMs: number } => ({ ms: core.env.monotonicMs(), wallMs: core.env.wallMs() })
+    this.others = new Processes(now, {
+      changed: (pattern) => core.router.touched(pattern),
+      agentCame: (name) => this.#handOver(name),
+    })
+    this.#planHost = { id: this.id, router: core.router, agents: core.agents, others: this.others }
+    this.#presence = new Presence(
+      {
+        env: core.env,
+        id: this.id,
+        name: core.options.name,
+        say: (type, to, fields) => this.#trySay(to, type, fields),
+        ownAgent: (name) => this.#ownAgent(name),
+        joined: (known) => core.announce('process.joined', { process: known.id, name: known.name }),
+        left: (known, why) => this.#left(known, why),
+      },
+      this.others,
+    )
+    this.#intake = new Intake(core, spread, this.#planHost, {
+      say: (to, type, fields) => this.#say(topicOf(to), type, fields),
+      dropped: () => this.#dropped++,
+      hold,
+    })
+    this.#outgoing = new Outgoing(core, {
+      tell: (to, type, fields) => this.#trySay(to, type, fields),
+      nameOf: (id) => this.others.find(id)?.name ?? id,
+    })
+    core.router.far = (tokens) => this.others.match(tokens)
+    core.router.onEntry = (entry, added) => this.#entryChanged(entry, added)
+    this.#unwatch = wire.watch?.on(({ type }) => {
+      if (type === 'lost') this.#disconnected()
+      else if (type === 'restored') this.#restored()
+    })
+    this.#connected = wire.watch?.isUp ?? true
+    this.ready = this.#join()
+    // Whoever does not wait for it must not die of it.
+    this.ready.catch(() => undefined)
+  }
+
+  get isReady(): boolean {
+    return this.#presence.isReady
+  }
+
+  plan(route: Route, message: Envelope, kept: boolean): Plan {
+    return planFor(this.#planHost, route, message, kept)
+  }
+
+  planSend(route: Route, message: Envelope, names: readonly string[], everyone: ReadonlySet<string> | undefined): Plan {
+    const plan = planFor(this.#planHost, route, message, false)
+    return { ...plan, load: widen(this.#planHost, plan.load, names, everyone) }
+  }
+
+  carry(load: Load, message: Envelope, ask: FarPending | undefined, receipt: Receipt | undefined): Carried {
+    const processes = [...load.targets]
+    if (processes.length === 0) return { sent: 0, refusal: undefined }
+    let sent = 0
+    try {
+      if (ask !== undefined && !this.#connected) {
+        throw new BusError('BROKER_UNREACHABLE', `wire "${this.#wire.name}" is not connected`, {
+          details: { topic: message.topic },
+        })
+      }
+      // Whoever gets the message must have heard before what its sender wants.
+      this.#presence.flush()
+      const re = ask === undefined ? (receipt === undefined ? undefined : this.#secret(32)) : message.replyTo
+      const frame = this.#frameOf(load, message, ask, re)
+      if (ask !== undefined) this.#outgoing.asked(ask, re as string, processes)
+      else if (receipt !== undefined) this.#outgoing.expect(re as string, receipt, processes)
+      if (processes.length > MOST_APART) {
+        this.#send(ALL_TOPIC, frame)
+        sent = processes.length
+      } else {
+        for (const id of processes) {
+          this.#send(topicOf(id), frame)
+          sent++
+        }
+      }
+      return { sent, refusal: undefined }
+    } catch (thrown) {
+      const error =
+        thrown instanceof Error ? thrown : new BusError('INVALID_PAYLOAD', 'it cannot be sent', { cause: thrown })
+      if (isBusError(error)) for (const id of processes.slice(sent)) this.#forgetAsked(ask, id)
+      return { sent, refusal: { name: `wire ${this.#wire.name}`, error } }
+    }
+  }
+
+  answer(message: Envelope): boolean {
+    const to = /^_inbox\.([0-9a-f]{24})\./.exec(message.topic)?.[1]
+    if (to === undefined || to === this.id || this.#closed) return false
+    this.#say(topicOf(to), 'answer', { m: packed(message) })
+    return true
+  }
+
+  askOf(message: Envelope): Poured | undefined {
+    return this.#intake.askOf(message)
+  }
+
+  agent(name: string): FarAgent | undefined {
+    return this.others.agent(name)
+  }
+
+  agents(): Iterable<FarAgent> {
+    return this.others.agents()
+  }
+
+  processes(): readonly Process[] {
+    return this.others.list()
+  }
+
+  agentChanged(name: string): void {
+    this.#presence.agentChanged(name)
+  }
+
+  read(stream: string, from: number): AsyncIterableIterator<unknown> {
+    return readFar(this.#core, stream, async (pending, re) => {
+      await this.ready
+      const processes = [...this.others.all()].map(({ id }) => id)
+      this.#outgoing.asked(pending, re, processes)
+      for (const id of processes) this.#say(topicOf(id), 'read', { re, stream, start: from })
+      return processes.length
+    })
+  }
+
+  wake(): void {
+    this.#presence.wake()
+  }
+
+  rest(): void {
+    this.#presence.rest()
+  }
+
+  close(): void {
+    if (this.#closed) return
+    const error = new BusError('BUS_CLOSED', `bus "${this.#core.options.name}" was closed before it answered`)
+    this.#intake.close(error)
+    for (const { id } of [...this.others.all()]) this.#outgoing.lost(id, error)
+    this.#presence.close()
+    this.#closed = true
+    this.#unwatch?.[Symbol.dispose]()
+    for (const one of this.#subscriptions) one.unsubscribe()
+  }
+
+  figures(): WireFigures {
+    return {
+      wire: this.#wire.name,
+      id: this.id,
+      connected: this.#connected,
+      processes: this.others.size,
+      framesIn: this.#framesIn,
+      framesOut: this.#framesOut,
+      framesDropped: this.#dropped,
+      asks: this.#intake.size,
+    }
+  }
+
+  async #join(): Promise<void> {
+    const onFrame = (_topic: string, bytes: Uint8Array): void => this.#take(bytes)
+    for (const topic of [topicOf(this.id), ALL_TOPIC]) this.#subscriptions.push(this.#wire.subscribe(topic, onFrame))
+    await Promise.all(this.#subscriptions.map((one) => one.ready))
+    this.#presence.join()
+    await this.#presence.ready
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.#closed) return
+    this.#framesIn++
+    try {
+      const frame = readFrame(bytes)
+      if (frame.from === this.id) this.#said(frame)
+      else this.#follow(frame)
+    } catch (error) {
+      // The wire tells it to its `onError`.
+      this.#dropped++
+      throw error
+    }
+  }
+
+  /** A frame of our own: the wire gives them back, or somebody says goodbye in our name. */
+  #said({ type }: Frame): void {
+    if (type === 'bye') this.#presence.rejoin()
+  }
+
+  #follow(frame: Frame): void {
+    const { type, from } = frame
+    if (type === 'here') return this.#presence.here(frame)
+    if (type === 'beat') return this.#presence.beat(frame)
+    if (type === 'bye') return this.#presence.bye(frame)
+    if (!this.others.heard(from, undefined, undefined)) this.#askWho(from)
+    if (type === 'sync') return this.#presence.sync(frame)
+    if (type === 'message') return this.#intake.message(frame)
+    if (type === 'answer') return this.#answered(frame)
+    if (type === 'done') return this.#outgoing.done(frame)
+    if (type === 'part') return this.#outgoing.part(frame)
+    if (type === 'end') return this.#outgoing.end(frame)
+    if (type === 'credit') return this.#intake.credit(frame)
+    if (type === 'cancel') return this.#intake.cancel(frame)
+    if (type === 'read') return this.#intake.read(frame)
+    return type satisfies never
+  }
+
+  #answered({ fields }: Frame): void {
+    const answer = messageOf(fields, this.#core.env)
+    if (this.#core.requests.owns(answer.topic)) this.#core.requests.deliver(answer)
+    else this.#dropped++
+  }
+
+  /** A process that nobody told us of: asks it, at most a hundred of them in a moment. */
+  #askWho(id: string): void {
+    const nowMs = this.#core.env.monotonicMs()
+    if (nowMs - this.#askingMs > ASK_AGAIN_MS) {
+      this.#asking.clear()
+      this.#askingMs = nowMs
+    }
+    if (this.#asking.has(id) || this.#asking.size >= MOST_ASKED) return
+    this.#asking.add(id)
+    this.#trySay(id, 'sync', {})
+  }
+
+  #frameOf(load: Load, message: Envelope, ask: FarPending | undefined, re: string | undefined): Uint8Array {
+    const deadlineMs = Envelope.deadlineMs(message)
+    const left = Math.max(0, Math.ceil(deadlineMs - this.#core.clock.nowMs()))
+    return writeFrame('message', this.id, {
+      m: packed(message),
+      ...(deadlineMs === Number.POSITIVE_INFINITY ? {} : { left }),
+      groups: Object.fromEntries(load.groups),
+      names: Object.fromEntries(load.names),
+      ...(load.everyone === undefined ? {} : { everyone: [...load.everyone] }),
+      ...(load.kept ? { kept: true } : {}),
+      ...(re === undefined ? {} : { re }),
+      ...(ask === undefined ? {} : { ask: ask.kind, chain: chainOf(ask.frame) }),
+    })
+  }
+
+  /** Throws what the wire throws. */
+  #say(topic: string, type: Frame['type'], fields: object): void {
+    this.#send(topic, writeFrame(type, this.id, fields))
+  }
+
+  #send(topic: string, frame: Uint8Array): void {
+    try {
+      this.#wire.publish(topic, frame)
+      this.#framesOut++
+    } catch (error) {
+      this.#dropped++
+      throw error
+    }
+  }
+
+  /** What is lost here is told again: announcements by the next beat, the rest ends at a deadline. */
+  #trySay(to: string | undefined, type: Frame['type'], fields: object): void {
+    if (this.#closed) return
+    try {
+      this.#say(to === undefined ? ALL_TOPIC : topicOf(to), type, fields)
+    } catch (error) {
+      this.#core.announce('callback.failed', { error })
+    }
+  }
+
+  #forgetAsked(ask: FarPending | undefined, id: string): void {
+    ask?.far?.unsent(id)
+  }
+
+  #entryChanged(entry: Entry, added: boolean): void {
+    const { queue, pattern, order: key, group, session, sender, notFrom, observer } = entry
+    // Inboxes are told of as agents, once those are registered.
+    if (this.#core.agents.find(pattern.slice(1).join('.'))?.entry === entry) return
+    const { holds } = queue.backlog
+    const interest = { key, pattern: pattern.join('.'), group, session, sender, notFrom, observer, holds }
+    this.#presence.changed(interest, added)
+  }
+
+  #ownAgent(name: string): FarAgent | undefined {
+    const record = this.#core.agents.find(name)
+    if (record?.registeredAt === undefined) return undefined
+    const { type, capabilities, status } = record
+    return { name, type, capabilities, status }
+  }
+
+  /** Messages that were held here for an agent go to it. */
+  #handOver(name: string): void {
+    const record = this.#core.agents.find(name)
+    if (record === undefined || record.registeredAt !== undefined || record.queue.backlog.holds) return
+    for (let held = record.queue.poll(); held !== undefined; held = record.queue.poll()) {
+      this.carry(widen(this.#planHost, undefined, [name], undefined), held, undefined, undefined)
+    }
+  }
+
+  #left({ id, name }: Known, why: 'bye' | 'silent' | 'broken'): void {
+    const how = why === 'bye' ? 'has left' : why === 'silent' ? 'is silent' : 'lost its connection'
+    const error = new BusError('PROCESS_LOST', `process "${name}" (${id}) ${how} before it was done`, {
+      details: { process: id, name, why },
+    })
+    this.#outgoing.lost(id, error)
+    this.#intake.lost(id)
+    if (why !== 'broken') this.#core.announce('process.left', { process: id, name, why })
+  }
+
+  #disconnected(): void {
+    if (!this.#connected) return
+    this.#connected = false
+    const error = new BusError('BROKER_TIMEOUT', `wire "${this.#wire.name}" was lost before the answer came`, {
+      details: { wire: this.#wire.name },
+    })
+    for (const { id } of [...this.others.all()]) this.#outgoing.lost(id, error)
+  }
+
+  #restored(): void {
+    this.#connected = true
+    this.#presence.rejoin()
+  }
+
+  /** So many random hex digits. */
+  #secret(digits: number): string {
+    let text = ''
+    while (text.length < digits) text += hexOf24(Math.floor(this.#core.env.random() * 0x100_0000))
+    return text.slice(0, digits)
+  }
+}
+
+/** The messages whose handlings wait for this one, the nearest first, also those of other processes. */
+function chainOf(frame: Delivery | undefined): string[] {
+  const chain: string[] = []
+  for (let one = frame; one !== undefined && chain.length < MOST_CHAIN; ) {
+    chain.push(one.message.id)
+    const note = Envelope.noteOf(one.message) as Note | undefined
+    if (note instanceof Ask) chain.push(...note.chain)
+    one = note?.frame
+  }
+  return chain.slice(0, MOST_CHAIN)
+}
