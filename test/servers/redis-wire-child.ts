@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connectRedis } from '../../src/broker/redis/connect.ts'
 import { redisWire } from '../../src/wire/redis/redis.ts'
 
@@ -10,8 +11,7 @@ await wire.subscribe('questions.>', (topic, frame) => {
   wire.publish('answers', Buffer.concat([Buffer.from('to '), frame]))
 }).ready
 process.send?.('ready')
-process.once('message', async () => {
-  await wire[Symbol.asyncDispose]()
-  await link[Symbol.asyncDispose]()
-  process.disconnect()
-})
+await once(process, 'message')
+await wire[Symbol.asyncDispose]()
+await link[Symbol.asyncDispose]()
+process.disconnect()

@@ -173,7 +173,8 @@ export async function openConnection(place: Place, access: Access): Promise<Conn
   } catch (error) {
     lose('it could not be opened')
     if (error instanceof ErrorReply) throw answerFault(place, 'the connection', error)
-    throw isBusError(error, 'BROKER_TIMEOUT') ? unreachable(place, lostWhy ?? '', error) : openFault(place, error)
+    // Lost before it was ours: what was asked of it does not matter.
+    throw openFault(place, isBusError(error, 'BROKER_TIMEOUT') ? new Error(lostWhy) : error, access)
   } finally {
     limit.cancel()
   }

@@ -76,7 +76,7 @@ const UNTRUSTED = /CERT|ALTNAME|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER/
 const NO_TLS = /^(?:EPROTO|ERR_SSL_)/
 
 /** The error for a connection that could not be opened. */
-export function openFault(place: Place, cause: unknown): BusError {
+export function openFault(place: Place, cause: unknown, { tls }: { readonly tls: boolean }): BusError {
   if (cause instanceof BusError) return cause
   const code = String((cause as { code?: unknown } | undefined)?.code ?? '')
   const why = cause instanceof Error ? cause.message || code : describeThrown(cause)
@@ -88,5 +88,9 @@ export function openFault(place: Place, cause: unknown): BusError {
     const text = `Redis at ${placeText(place)} does not answer by TLS (${why}); use "redis://", or set its tls-port`
     return new BusError('BROKER_REFUSED', text, { cause, details: { ...place, code } })
   }
-  return unreachable(place, why, cause)
+  // A server that expects the other way says nothing, or hangs up.
+  const hint = /no answer|closed|ECONNRESET/.test(why)
+    ? `; does this port expect ${tls ? 'redis:// (no TLS)' : 'rediss:// (TLS)'}?`
+    : ''
+  return unreachable(place, `${why}${hint}`, cause)
 }
