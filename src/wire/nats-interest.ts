@@ -48,7 +48,7 @@ export function natsInterests(link: NatsLink, receive: Receive): NatsInterests {
   /** Resolves once the server has read what was sent before. Subscriptions made in one go share the question. */
   function confirmed(): Promise<void> {
     asked ??= (async () => {
-      await undefined
+      await Promise.resolve()
       asked = undefined
       for (;;) {
         if (closed) return

@@ -51,7 +51,7 @@ export function natsOutlet(link: NatsLink, limit: number): NatsOutlet {
 
   /** One question at a time: what was sent before it is confirmed, or lost with its connection. */
   async function confirm(): Promise<void> {
-    await undefined
+    await Promise.resolve()
     while (fresh > 0) {
       const count = fresh
       const bytes = freshBytes
