@@ -77,6 +77,8 @@ export interface ChannelOptions {
   readonly deadLetters?: boolean
   /** Most dead letters; beyond, the oldest goes. Default 1 000. */
   readonly deadLetterLimit?: number
+  /** Milliseconds after which a dead letter goes; looked after every 15 s. Default: no limit. */
+  readonly deadLetterMaxAgeMs?: number
   /** Most unsettled messages. Default: no limit but the disk. */
   readonly limit?: number
   readonly overflow?: KeptOverflow
@@ -113,6 +115,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   retention: { allowed: 'an object', ok: (value) => typeof value === 'object' && value !== null },
   deadLetters: aFlag,
   deadLetterLimit: whole(1),
+  deadLetterMaxAgeMs: milliseconds(1),
   limit: whole(1),
   overflow: oneOf(['wait', 'refuse', 'dead-letter', 'drop-oldest']),
   waitMs: milliseconds(0),
@@ -134,6 +137,7 @@ export interface Policy {
   readonly retention: Required<Retention>
   readonly deadLetters: boolean
   readonly deadLetterLimit: number
+  readonly deadLetterMaxAgeMs: number
   readonly limit: number
   readonly overflow: KeptOverflow
   readonly waitMs: number
@@ -169,6 +173,7 @@ export function policyOf(name: string, options: ChannelOptions, level: AckLevel)
     },
     deadLetters: options.deadLetters ?? true,
     deadLetterLimit: options.deadLetterLimit ?? 1_000,
+    deadLetterMaxAgeMs: options.deadLetterMaxAgeMs ?? Number.POSITIVE_INFINITY,
     limit: options.limit ?? Number.POSITIVE_INFINITY,
     overflow: options.overflow ?? 'wait',
     waitMs: options.waitMs ?? 1_000,

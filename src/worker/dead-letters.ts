@@ -169,15 +169,28 @@ export class LogDeadLetters implements DeadLetters {
   /** Drops the oldest dead letter of a channel: there are too many. Resolves to what went. */
   async evict(channel: string): Promise<DeadLetter | undefined> {
     for await (const found of this.#find({ channel })) {
-      if (await this.#settle(found.entry, 'dropped')) {
-        this.#host.discarded(channel, found.record, found.entry.message)
-        return letterOf(found.entry, found.record)
-      }
+      const letter = await this.#evict(channel, found)
+      if (letter !== undefined) return letter
     }
     return undefined
   }
 
-  async *#find(filter: DeadLetterFilter): AsyncGenerator<Found> {
+  /** Drops the dead letters of a channel that died before a wall-clock time: their time is over. */
+  async evictBefore(channel: string, wallMs: number): Promise<void> {
+    for await (const found of this.#find({ channel }, wallMs)) {
+      const letter = await this.#evict(channel, found)
+      if (letter !== undefined) this.#host.announce('dead-letter.evicted', { letter })
+    }
+  }
+
+  async #evict(channel: string, { entry, record }: Found): Promise<DeadLetter | undefined> {
+    if (!(await this.#settle(entry, 'dropped'))) return undefined
+    this.#host.discarded(channel, record, entry.message)
+    return letterOf(entry, record)
+  }
+
+  /** `until`: stored before it, by the clock of the log, which all processes share. */
+  async *#find(filter: DeadLetterFilter, until?: number): AsyncGenerator<Found> {
     const pattern = filter.topic === undefined ? undefined : parsePattern(filter.topic)
     const { log } = this.#host
     const names =
@@ -185,7 +198,8 @@ export class LogDeadLetters implements DeadLetters {
         ? (await log.streams()).map((one) => one.stream).filter((stream) => stream.endsWith(`/${DEAD}`))
         : [streamOf(filter.channel, DEAD)]
     for (const stream of names) {
-      for await (const entry of log.read(stream, { openFor: DEAD_GROUP })) {
+      const bounds = until === undefined ? {} : { until }
+      for await (const entry of log.read(stream, { openFor: DEAD_GROUP, ...bounds })) {
         if (entry.type === 'gap') continue
         const record = readDeadRecord(entry.note)
         if (record !== undefined && fits(filter, pattern, entry.message, record)) yield { entry, record }

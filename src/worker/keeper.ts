@@ -89,7 +89,6 @@ export class LogKeeper implements Keeper {
       for (const binding of this.#bindings) binding.attach(channel)
     })
     for (const stream of existing) this.#channels.named(channelOf(stream))
-    this.#upkeep = new Upkeep(host, log, this.#channels, () => this.#bindings)
     this.deadLetters = new LogDeadLetters({
       log,
       env: host.env,
@@ -97,6 +96,7 @@ export class LogKeeper implements Keeper {
       guard: (run) => host.guard(run),
       discarded: (channel, record, message) => this.#discarded(channel, record, message),
     })
+    this.#upkeep = new Upkeep(host, log, this.#channels, () => this.#bindings, this.deadLetters)
     const windowMs = Math.max(1, settings.dedupMs ?? 600_000)
     this.#once = new ExactlyOnce(host, log, windowMs, (topic) => this.#channels.of(topic))
     this.#burials = new Burials(host, this.deadLetters, settings)

@@ -13,21 +13,29 @@ export interface Swept {
   sweep(wallMs: number): Promise<void>
 }
 
+/** The dead letters, as far as their time may be over. */
+export interface Aging {
+  /** Drops what died before a wall-clock time. */
+  evictBefore(channel: string, wallMs: number): Promise<void>
+}
+
 /** What is done now and then: what expired is settled, what retention allows is removed, channels of other processes are met. */
 export class Upkeep {
   readonly #host: KeptHost
   readonly #log: MessageLog
   readonly #channels: Channels
   readonly #swept: () => Iterable<Swept>
+  readonly #letters: Aging
   #sweep: Timer | undefined
   #discovery: Timer | undefined
   #ended = false
 
-  constructor(host: KeptHost, log: MessageLog, channels: Channels, swept: () => Iterable<Swept>) {
+  constructor(host: KeptHost, log: MessageLog, channels: Channels, swept: () => Iterable<Swept>, letters: Aging) {
     this.#host = host
     this.#log = log
     this.#channels = channels
     this.#swept = swept
+    this.#letters = letters
     this.#armSweep()
   }
 
@@ -57,6 +65,7 @@ export class Upkeep {
   }
 
   async #trim(channel: Channel, wallMs: number): Promise<void> {
+    const { deadLetterMaxAgeMs } = channel.policy
     const { maxAgeMs, maxCount, maxBytes } = channel.policy.retention
     const options = {
       maxCount,
@@ -67,6 +76,9 @@ export class Upkeep {
     if (!channel.policy.deadLetters) return
     // Without the group, open dead letters would count as settled by everybody.
     await this.#log.join(channel.dead, DEAD_GROUP)
+    if (deadLetterMaxAgeMs !== Number.POSITIVE_INFINITY) {
+      await this.#letters.evictBefore(channel.name, Math.max(0, Math.floor(wallMs - deadLetterMaxAgeMs)))
+    }
     await this.#log.trim(channel.dead, { maxCount: 0 })
   }
 
