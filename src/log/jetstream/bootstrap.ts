@@ -1,0 +1,151 @@
+import { BusError } from '../../kit/errors.ts'
+import { metaOf } from './bodies.ts'
+import { Follower, type StreamRecord } from './follow.ts'
+import { faultOf, type Io, NAME_IN_USE, NO_STREAM, type StreamDetails } from './io.ts'
+import { Machine, type MachineEvents } from './machine.ts'
+import { type ChannelNames, nameOfToken } from './names.ts'
+import type { EntryHead } from './part.ts'
+import { META_HEADER, offsetOf } from './records.ts'
+import { machineOf, type Snapshot } from './snapshot.ts'
+
+/** How the streams of a log are made. */
+export interface StreamSettings {
+  readonly dedupMs: number
+  readonly storage: 'file' | 'memory'
+  readonly replicas: number
+}
+
+/** What the record of a snapshot says: where its pieces lie. */
+export interface SnapshotHead {
+  readonly v: 1
+  /** The last sequence that it contains. */
+  readonly seq: number
+  readonly pieces: readonly number[]
+}
+
+/** What stands at the beginning of a stream's description, before the name of its channel. */
+export const DESCRIPTION = 'swarmbus log: '
+
+/** The stream of a channel; undefined when there is none. */
+export async function streamDetails(io: Io, names: ChannelNames): Promise<StreamDetails | undefined> {
+  const info = await io.api<StreamDetails>(`STREAM.INFO.${names.stream}`)
+  if (info.error === undefined) return info
+  if (info.error.err_code === NO_STREAM) return undefined
+  throw faultOf(info.error)
+}
+
+/** Makes the stream of a channel if there is none. */
+export async function ensureStream(io: Io, names: ChannelNames, settings: StreamSettings): Promise<StreamDetails> {
+  const found = await streamDetails(io, names)
+  if (found !== undefined) return found
+  const made = await io.api<StreamDetails>(`STREAM.CREATE.${names.stream}`, {
+    name: names.stream,
+    description: DESCRIPTION + names.channel,
+    subjects: [`${names.root}>`],
+    retention: 'limits',
+    discard: 'new',
+    storage: settings.storage,
+    num_replicas: settings.replicas,
+    max_consumers: -1,
+    max_msgs: -1,
+    max_bytes: -1,
+    max_age: 0,
+    duplicate_window: Math.max(100, settings.dedupMs) * 1e6,
+    allow_direct: true,
+  })
+  if (made.error === undefined) return made
+  if (made.error.err_code === NAME_IN_USE) {
+    const other = await streamDetails(io, names)
+    if (other !== undefined) return other
+  }
+  throw faultOf(made.error)
+}
+
+/** What is known of the entry of a record; undefined when its part has no readable name. */
+export function headOf(
+  record: StreamRecord,
+  headersOnly: boolean,
+):
+  | { readonly part: string; readonly head: EntryHead; readonly delay: number; readonly note: string | undefined }
+  | undefined {
+  // e.p.<part> without further words, e.m.<part> with.
+  const kind = record.subject[2]
+  const meta = kind === 'm' ? metaOf(record.header(META_HEADER)) : {}
+  const part = meta.p ?? partNameOf(record.subject.slice(4))
+  if (part === undefined) return undefined
+  const bytes = headersOnly ? Number(record.header('Nats-Msg-Size') ?? 0) : record.data.length
+  const { s: session, x: expires = Number.POSITIVE_INFINITY, d: delay = 0, n: note } = meta
+  return { part, head: { offset: offsetOf(record.seq, 0), at: record.at, bytes, session, expires }, delay, note }
+}
+
+const parts = new Map<string, string | undefined>()
+
+function partNameOf(token: string): string | undefined {
+  if (parts.has(token)) return parts.get(token)
+  let name: string | undefined
+  try {
+    name = nameOfToken(token)
+  } catch {
+    name = undefined
+  }
+  if (parts.size > 10_000) parts.clear()
+  parts.set(token, name)
+  return name
+}
+
+/** The newest snapshot of a channel, when there is one. */
+export async function newestSnapshot(io: Io, names: ChannelNames): Promise<SnapshotHead | undefined> {
+  const record = await io.get(names.stream, { last_by_subj: `${names.root}s` })
+  return record?.json<SnapshotHead>()
+}
+
+/** The machine of the newest snapshot, or a new one: what follows its sequence is still to be applied. */
+export async function bootMachine(io: Io, names: ChannelNames, events: MachineEvents): Promise<Machine> {
+  for (let tries = 0; tries < 5; tries++) {
+    const head = await newestSnapshot(io, names)
+    if (head === undefined) return new Machine(names.channel, events)
+    const pieces = await Promise.all(head.pieces.map((seq) => io.get(names.stream, { seq })))
+    // A newer one has taken its place meanwhile.
+    if (pieces.some((piece) => piece === undefined)) continue
+    const text = Buffer.concat(pieces.map((piece) => (piece as { data: Uint8Array }).data)).toString()
+    return machineOf(names.channel, JSON.parse(text) as Snapshot, await indexUpTo(io, names, head.seq), events)
+  }
+  throw new BusError('DATA_LOSS', `the state of the channel "${names.channel}" is gone: its snapshot lacks pieces`)
+}
+
+/** All entries with records of their own up to a sequence. Only their headers are transferred. */
+async function indexUpTo(io: Io, names: ChannelNames, last: number): Promise<Map<string, EntryHead[]>> {
+  const found = new Map<string, EntryHead[]>()
+  const done = Promise.withResolvers<void>()
+  let wall = 0
+  const follower = new Follower(io, {
+    stream: names.stream,
+    root: names.root,
+    from: 1,
+    filter: `${names.root}e.>`,
+    headersOnly: true,
+    record(record, pending) {
+      const read = record.seq <= last ? headOf(record, true) : undefined
+      if (read !== undefined) {
+        wall = Math.max(wall, read.head.at)
+        let list = found.get(read.part)
+        if (list === undefined) found.set(read.part, (list = []))
+        list.push({ ...read.head, at: wall })
+      }
+      if (pending === 0 || record.seq >= last) done.resolve()
+    },
+    broken: () => done.reject(new BusError('BROKER_TIMEOUT', 'the records of the stream stopped coming')),
+  })
+  const lost = io.link.watch.on((event) => {
+    if (event.type === 'lost') done.reject(new BusError('BROKER_TIMEOUT', 'the connection was lost'))
+  })
+  try {
+    if ((await follower.start()) === 0) done.resolve()
+    await done.promise
+    return found
+  } finally {
+    done.promise.catch(() => undefined)
+    lost[Symbol.dispose]()
+    follower.end()
+  }
+}

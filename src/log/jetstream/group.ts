@@ -1,0 +1,516 @@
+import { Heap } from '../heap.ts'
+import type { GroupInfo, Settled } from '../log.ts'
+import type { Part } from './part.ts'
+import type { ListOp, OneOp, Op } from './records.ts'
+import { type Holder, Slot } from './slot.ts'
+
+// Hot path. Everything here happens in every process that follows the channel, at the same place in the order of its records, with the
+// same outcome: no clock but the machine's, no randomness, nothing that depends on who is asked.
+
+/** Time as a machine has it. */
+export interface MachineTime {
+  /** Milliseconds that have passed for the machine: moved on by records, never by much at once, whatever the server's clock does. */
+  readonly now: number
+  /** Wall-clock milliseconds of the newest record; never falls. */
+  readonly wall: number
+  /** A name for a lease that was never given before. */
+  token(): number
+}
+
+interface Session {
+  owner: Holder | undefined
+  held: number
+  /** Entries that wait until the owner has room, or for the session to become free. */
+  readonly behind: Heap<Slot>
+}
+
+/** A group stops looking for entries of other sessions behind so many that wait. */
+const MOST_BEHIND = 10_000
+/** What is reserved goes back when nothing was heard of its holder's process for so long. */
+export const SILENCE_MS = 5_000
+
+/** How one group stands on one part. */
+export class Group {
+  readonly part: Part
+  readonly name: string
+  readonly counts = { acked: 0, dead: 0, expired: 0, dropped: 0, skipped: 0 }
+  readonly holders: Holder[] = []
+  readonly slots = new Map<number, Slot>()
+  /** Settled entries that the group has not met yet. */
+  readonly done = new Set<number>()
+  /** Instances that had to do with it: when one of them dies, the next hand-outs are suspect. */
+  readonly instances = new Set<string>()
+  /** Offset from which on entries are the group's. */
+  start = 0
+  /** Entries that are the group's. */
+  total = 0
+  stale = 0
+  /** The number of the first entry that it has not met. */
+  cursor = 0
+  crashed = false
+  suspects = 0
+  readonly #time: MachineTime
+  readonly #ready = new Heap<Slot>()
+  readonly #delayed = new Heap<Slot>()
+  readonly #delayedAt = new Heap<Slot>()
+  readonly #sessions = new Map<string, Session>()
+  #behind = 0
+  #soonestMs = Number.POSITIVE_INFINITY
+  /** The consumer whose turn it is. */
+  turn = 0
+
+  constructor(part: Part, name: string, time: MachineTime) {
+    this.part = part
+    this.name = name
+    this.#time = time
+  }
+
+  /** When something changes by itself; Infinity for never. Leases first, then waits by the machine's time and by the wall clock. */
+  get leaseMs(): number {
+    return this.#soonestMs
+  }
+
+  get delayMs(): number {
+    return this.#live(this.#delayed)
+  }
+
+  get delayAt(): number {
+    return this.#live(this.#delayedAt)
+  }
+
+  isOpen(offset: number): boolean {
+    const { part } = this
+    if (offset < this.start || !part.has(offset)) return false
+    return part.numberFrom(offset) < this.cursor ? this.slots.has(offset) : !this.done.has(offset)
+  }
+
+  /** The number of the oldest entry that is not settled. */
+  oldestOpen(): number {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const offset of this.slots.keys()) if (offset < oldest) oldest = offset
+    if (oldest !== Number.POSITIVE_INFINITY) return this.part.numberFrom(oldest)
+    let at = Math.max(this.cursor, this.part.numberFrom(this.start))
+    while (at < this.part.end && this.done.has(this.part.offsetAt(at))) at++
+    return at
+  }
+
+  add(holder: Holder): void {
+    this.holders.push(holder)
+    if (!this.crashed) return
+    this.crashed = false
+    this.suspects += holder.most
+  }
+
+  /** A holder is gone. What it had goes back uncounted, but for handlers that a death has ended. */
+  remove(holder: Holder, died: boolean): void {
+    const at = this.holders.indexOf(holder)
+    if (at >= 0) this.holders.splice(at, 1)
+    for (const slot of [...holder.slots]) {
+      const { state, begun } = slot
+      this.#release(slot)
+      if (died && state === 'leased') {
+        slot.suspect = true
+        if (begun) slot.attempts++
+      }
+      this.#makeReady(slot)
+    }
+  }
+
+  holderOf({ o, k }: OneOp): Slot | undefined {
+    const slot = this.slots.get(o)
+    if (slot !== undefined && slot.token === k && slot.state === 'leased') return slot
+    // Whoever settles has been handed it: that its lease begins may have been left out.
+    if (slot !== undefined && slot.token === k && slot.state === 'reserved') {
+      this.#lease(slot)
+      return slot
+    }
+    this.stale++
+    return undefined
+  }
+
+  free({ o }: ListOp): void {
+    for (let at = 0; at < o.length; at += 2) {
+      const slot = this.slots.get(o[at] as number)
+      if (slot === undefined || slot.token !== o[at + 1] || slot.state !== 'reserved') continue
+      const from = slot.holder
+      this.#release(slot)
+      this.#makeReady(slot)
+      // The one that gives back is not the next to get it.
+      if (from !== undefined) this.turn = this.holders.indexOf(from) + 1
+    }
+  }
+
+  begin({ o }: ListOp, started: boolean): void {
+    for (let at = 0; at < o.length; at += 2) {
+      const slot = this.slots.get(o[at] as number)
+      if (slot === undefined || slot.token !== o[at + 1]) continue
+      if (slot.state === 'reserved') this.#lease(slot)
+      if (!started || slot.state !== 'leased') continue
+      slot.begun = true
+      if (!slot.held) continue
+      slot.held = false
+      slot.dueMs = 0
+      slot.dueAt = 0
+    }
+  }
+
+  /** Indexes of those that were stale. */
+  ack({ o, p, g }: ListOp): number[] {
+    const stale: number[] = []
+    for (let at = 0; at < o.length; at += 2) {
+      const slot = this.holderOf({ p, g, o: o[at] as number, k: o[at + 1] as number })
+      if (slot === undefined) stale.push(at / 2)
+      else this.settle(slot, 'acked')
+    }
+    return stale
+  }
+
+  settle(slot: Slot, as: Settled): void {
+    this.#release(slot)
+    slot.state = 'settled'
+    this.slots.delete(slot.offset)
+    this.counts[as]++
+    this.#promote(slot.session)
+  }
+
+  /** Settles an entry that nobody holds. */
+  settleAt(offset: number, as: Settled): boolean {
+    if (!this.isOpen(offset)) return false
+    const slot = this.slots.get(offset)
+    if (slot === undefined) {
+      this.done.add(offset)
+      this.counts[as]++
+      return true
+    }
+    if (slot.state === 'leased' || slot.state === 'reserved') return false
+    if (slot.state === 'behind') this.#behind--
+    this.settle(slot, as)
+    return true
+  }
+
+  nack(slot: Slot, { d, n, u, h }: Op & { readonly t: 'nack' }): void {
+    if (u) slot.attempts++
+    if (n !== undefined) slot.note = n
+    const { now, wall } = this.#time
+    slot.dueMs = d > 0 ? now + d : 0
+    slot.dueAt = d > 0 ? wall + d : 0
+    slot.delayMs = d
+    if (h) {
+      slot.held = true
+      slot.begun = false
+      this.#until(slot, now + d + (slot.holder as Holder).waitMs)
+      return
+    }
+    this.#release(slot)
+    slot.held = false
+    if (d > 0) this.#delay(slot)
+    else this.#makeReady(slot)
+    this.#promote(slot.session)
+  }
+
+  extend(slot: Slot, ms: number): void {
+    this.#until(slot, this.#time.now + ms)
+  }
+
+  /** What time brings about. True when something has changed. */
+  expire(): boolean {
+    const { now, wall } = this.#time
+    let changed = false
+    while (this.#delayed.key <= now) changed = this.#fallDue(this.#delayed.shift() as Slot) || changed
+    while (this.#delayedAt.key <= wall) changed = this.#fallDue(this.#delayedAt.shift() as Slot) || changed
+    if (now < this.#soonestMs) return changed
+    this.#soonestMs = Number.POSITIVE_INFINITY
+    const over: Slot[] = []
+    for (const holder of this.holders) {
+      for (const slot of holder.slots) {
+        if (slot.state !== 'leased') continue
+        if (slot.untilMs <= now) over.push(slot)
+        else if (slot.untilMs < this.#soonestMs) this.#soonestMs = slot.untilMs
+      }
+    }
+    // The order of the holder's set depends on the past of this process: that of the offsets does not.
+    over.sort((a, b) => a.offset - b.offset)
+    for (const slot of over) if (slot.state === 'leased') this.#runOut(slot)
+    return changed || over.length > 0
+  }
+
+  /** What is reserved for processes that fell silent goes back. `heardMs` says when an instance was heard of last. */
+  hush(heardMs: (instance: string) => number): boolean {
+    const { now } = this.#time
+    let changed = false
+    for (const holder of this.holders) {
+      if (holder.reserved === 0 || holder.silent) continue
+      for (const slot of [...holder.slots]) {
+        if (slot.state !== 'reserved') continue
+        if (now - Math.max(slot.sinceMs, heardMs(holder.instance)) <= SILENCE_MS) continue
+        holder.silent = true
+        this.#release(slot)
+        this.#makeReady(slot)
+        changed = true
+      }
+    }
+    return changed
+  }
+
+  /** Sets aside what may go for those who have room, oldest first. `reserved` is told of each. */
+  fill(reserved: (holder: Holder, slot: Slot) => void): void {
+    if (this.holders.length === 0) return
+    for (const holder of this.holders) if (holder.behind.size > 0) this.#fillBehind(holder, reserved)
+    for (;;) {
+      if (this.#behind >= MOST_BEHIND) return
+      const ready = this.#firstReady()
+      this.#skipDone()
+      const unmet = this.cursor < this.part.end ? this.part.offsetAt(this.cursor) : Number.POSITIVE_INFINITY
+      if (ready === undefined && unmet === Number.POSITIVE_INFINITY) return
+      const old = ready !== undefined && ready.offset < unmet
+      const session = old ? (ready as Slot).session : this.part.sessionAt(this.cursor)
+      const owned = session === undefined ? undefined : this.#sessions.get(session)
+      const owner = owned !== undefined && owned.held > 0 ? owned.owner : undefined
+      const next = owner ?? this.#nextHolder()
+      if (next === undefined) return
+      if (owner !== undefined && !owner.hasRoom && this.#nextHolder() === undefined) return
+      let slot: Slot
+      if (old) {
+        slot = ready as Slot
+        this.#ready.shift()
+      } else {
+        slot = new Slot(unmet, this.part.bytesAt(this.cursor), session)
+        this.slots.set(unmet, slot)
+        this.cursor++
+        const due = this.part.delays.get(unmet)
+        if (due !== undefined && due.ms > this.#time.now && due.wall > this.#time.wall) {
+          slot.dueMs = due.ms
+          slot.dueAt = due.wall
+          slot.delayMs = due.delay
+          this.#delay(slot)
+          continue
+        }
+      }
+      if (next.hasRoom) this.#reserve(slot, next, reserved)
+      else this.#putBehind(slot, owned as Session)
+    }
+  }
+
+  /** The balance at `now` and `wall`, which may lie ahead of the newest record. */
+  figures(now: number, wall: number): GroupInfo {
+    const { counts, total, stale } = this
+    let leased = 0
+    let delayed = 0
+    for (const slot of this.slots.values()) {
+      const waits = slot.dueMs > now && slot.dueAt > wall
+      if (slot.state === 'leased') {
+        if (slot.held && waits) delayed++
+        else leased++
+      } else if (slot.state === 'delayed' && waits) delayed++
+    }
+    const settled = counts.acked + counts.dead + counts.expired + counts.dropped
+    const pending = total - counts.skipped - settled - leased - delayed
+    const published = total - counts.skipped
+    return { stream: this.part.stream, group: this.name, ...counts, published, pending, leased, delayed, stale }
+  }
+
+  /** Takes a slot of a snapshot up. */
+  restore(slot: Slot, holder: Holder | undefined): void {
+    this.slots.set(slot.offset, slot)
+    if (holder !== undefined) {
+      this.#own(slot, holder)
+      if (slot.state === 'reserved') {
+        holder.reserved++
+        holder.reservedBytes += slot.bytes
+      } else this.#until(slot, slot.untilMs)
+    } else if (slot.state === 'delayed') this.#delay(slot)
+    else if (slot.state === 'ready') this.#makeReady(slot)
+  }
+
+  /** As {@link restore}, for what waits behind its session: once the holders are in place. */
+  restoreBehind(slot: Slot): void {
+    this.slots.set(slot.offset, slot)
+    this.#putBehind(slot, this.#sessionOf(slot.session as string))
+    this.#promote(slot.session)
+  }
+
+  #fillBehind(holder: Holder, reserved: (holder: Holder, slot: Slot) => void): void {
+    while (holder.hasRoom && holder.behind.size > 0) {
+      let oldest: Session | undefined
+      for (const name of [...holder.behind]) {
+        const session = this.#sessions.get(name)
+        const first = session === undefined ? undefined : this.#firstBehind(session)
+        if (session === undefined || first === undefined || session.owner !== holder || session.held === 0) {
+          holder.behind.delete(name)
+        } else if (oldest === undefined || first.offset < (this.#firstBehind(oldest) as Slot).offset) oldest = session
+      }
+      if (oldest === undefined) return
+      const slot = oldest.behind.shift() as Slot
+      this.#behind--
+      this.#reserve(slot, holder, reserved)
+    }
+  }
+
+  #nextHolder(): Holder | undefined {
+    const { holders } = this
+    let found: Holder | undefined
+    let foundAt = 0
+    for (let step = 0; step < holders.length; step++) {
+      const at = (this.turn + step) % holders.length
+      const holder = holders[at] as Holder
+      if (!holder.hasRoom) continue
+      if (found === undefined || (holder.wants && !found.wants)) {
+        found = holder
+        foundAt = at
+        if (holder.wants) break
+      }
+    }
+    if (found !== undefined) this.turn = foundAt
+    return found
+  }
+
+  #reserve(slot: Slot, holder: Holder, reserved: (holder: Holder, slot: Slot) => void): void {
+    slot.state = 'reserved'
+    slot.token = this.#time.token()
+    slot.sinceMs = this.#time.now
+    if (this.suspects > 0) {
+      this.suspects--
+      slot.suspect = true
+    }
+    holder.wants = false
+    holder.reserved++
+    holder.reservedBytes += slot.bytes
+    this.#own(slot, holder)
+    this.turn++
+    reserved(holder, slot)
+  }
+
+  #own(slot: Slot, holder: Holder): void {
+    slot.holder = holder
+    holder.slots.add(slot)
+    if (slot.session === undefined) return
+    const session = this.#sessionOf(slot.session)
+    session.owner = holder
+    session.held++
+    if (session.behind.size > 0) holder.behind.add(slot.session)
+  }
+
+  #lease(slot: Slot): void {
+    const holder = slot.holder as Holder
+    holder.reserved--
+    holder.reservedBytes -= slot.bytes
+    slot.state = 'leased'
+    const { now, wall } = this.#time
+    const wait = slot.held ? Math.max(0, Math.min(slot.dueMs - now, slot.dueAt - wall)) : 0
+    this.#until(slot, now + wait + holder.waitMs)
+  }
+
+  #until(slot: Slot, untilMs: number): void {
+    slot.untilMs = untilMs
+    if (untilMs < this.#soonestMs) this.#soonestMs = untilMs
+  }
+
+  /** Takes a slot from its holder. */
+  #release(slot: Slot): void {
+    const { holder } = slot
+    slot.token = 0
+    slot.begun = false
+    if (holder === undefined) return
+    slot.holder = undefined
+    holder.slots.delete(slot)
+    if (slot.state === 'reserved') {
+      holder.reserved--
+      holder.reservedBytes -= slot.bytes
+    }
+    if (slot.session !== undefined) this.#sessionOf(slot.session).held--
+  }
+
+  /** The lease has run out: an attempt. Later leases of its session with the same holder go back with it, uncounted. */
+  #runOut(slot: Slot): void {
+    const holder = slot.holder as Holder
+    this.#release(slot)
+    slot.attempts++
+    slot.held = false
+    slot.dueMs = 0
+    slot.dueAt = 0
+    this.#makeReady(slot)
+    if (slot.session === undefined) return
+    for (const other of [...holder.slots]) {
+      if (other.session !== slot.session || other.offset < slot.offset) continue
+      this.#release(other)
+      this.#makeReady(other)
+    }
+  }
+
+  #makeReady(slot: Slot): void {
+    slot.state = 'ready'
+    if (!slot.held) {
+      slot.dueMs = 0
+      slot.dueAt = 0
+    }
+    this.#ready.push(slot.offset, slot)
+  }
+
+  #delay(slot: Slot): void {
+    slot.state = 'delayed'
+    this.#delayed.push(slot.dueMs, slot)
+    this.#delayedAt.push(slot.dueAt, slot)
+  }
+
+  #fallDue(slot: Slot): boolean {
+    if (slot.state !== 'delayed' || (slot.dueMs > this.#time.now && slot.dueAt > this.#time.wall)) return false
+    this.#makeReady(slot)
+    return true
+  }
+
+  /** The key of the first that still waits. */
+  #live(heap: Heap<Slot>): number {
+    for (let top = heap.peek(); top !== undefined; top = heap.peek()) {
+      if (top.state === 'delayed') return heap.key
+      heap.shift()
+    }
+    return Number.POSITIVE_INFINITY
+  }
+
+  #firstReady(): Slot | undefined {
+    for (let top = this.#ready.peek(); top !== undefined; top = this.#ready.peek()) {
+      if (top.state === 'ready') return top
+      this.#ready.shift()
+    }
+    return undefined
+  }
+
+  #skipDone(): void {
+    while (this.done.size > 0 && this.cursor < this.part.end && this.done.delete(this.part.offsetAt(this.cursor)))
+      this.cursor++
+  }
+
+  #sessionOf(name: string): Session {
+    let session = this.#sessions.get(name)
+    if (session === undefined) this.#sessions.set(name, (session = { owner: undefined, held: 0, behind: new Heap() }))
+    return session
+  }
+
+  #putBehind(slot: Slot, session: Session): void {
+    slot.state = 'behind'
+    session.behind.push(slot.offset, slot)
+    session.owner?.behind.add(slot.session as string)
+    this.#behind++
+  }
+
+  #firstBehind(session: Session): Slot | undefined {
+    for (let top = session.behind.peek(); top !== undefined; top = session.behind.peek()) {
+      if (top.state === 'behind') return top
+      session.behind.shift()
+    }
+    return undefined
+  }
+
+  /** A session that nobody owns any more: the first of those that wait may go. */
+  #promote(name: string | undefined): void {
+    if (name === undefined) return
+    const session = this.#sessions.get(name)
+    if (session === undefined || session.held > 0) return
+    const first = this.#firstBehind(session)
+    if (first !== undefined) {
+      session.behind.shift()
+      this.#behind--
+      this.#makeReady(first)
+    } else if (session.behind.size === 0) this.#sessions.delete(name)
+  }
+}

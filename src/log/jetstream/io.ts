@@ -1,0 +1,193 @@
+import type { NatsLink } from '../../broker/nats/link.ts'
+import type { Env, Timer } from '../../kit/env.ts'
+import { BusError, describeThrown } from '../../kit/errors.ts'
+
+// Hot path: `publish` runs once for each message. One subscription takes all acknowledgements, and one timer looks after all of them.
+
+type Headers = NonNullable<NonNullable<Parameters<NatsLink['connection']['publish']>[2]>['headers']>
+type Message = Awaited<ReturnType<NatsLink['ask']>>
+
+/** Where JetStream has put a record. */
+export interface Stored {
+  readonly seq: number
+  readonly duplicate: boolean
+}
+
+/** What JetStream answers when it refuses. */
+export interface ApiFault {
+  readonly code: number
+  readonly err_code?: number
+  readonly description?: string
+}
+
+/** A stream as JetStream describes it. */
+export interface StreamDetails {
+  readonly created: string
+  readonly config: { readonly name: string; readonly description?: string; readonly subjects?: readonly string[] }
+  readonly state: { readonly messages: number; readonly first_seq: number; readonly last_seq: number }
+}
+
+/** Codes of JetStream. */
+export const NO_STREAM = 10_059
+export const NAME_IN_USE = 10_058
+const WRONG_SEQUENCE = 10_071
+const FULL = new Set([10_077, 10_023, 10_047, 10_028, 10_054, 10_031, 10_002])
+
+interface Pending {
+  readonly untilMs: number
+  readonly resolve: (stored: Stored) => void
+  readonly reject: (error: BusError) => void
+}
+
+const SWEEP_MS = 100
+const TEXT = new TextEncoder()
+
+/** What the records and questions of a log go through. */
+export class Io {
+  readonly link: NatsLink
+  readonly env: Env
+  readonly timeoutMs: number
+  readonly #pending = new Map<string, Pending>()
+  readonly #inbox: string
+  readonly #acks: { unsubscribe(): void }
+  readonly #watching: Disposable
+  #sweep: Timer | undefined
+  #count = 0
+
+  constructor(link: NatsLink, env: Env, timeoutMs: number) {
+    this.link = link
+    this.env = env
+    this.timeoutMs = timeoutMs
+    this.#inbox = `${this.inbox()}.`
+    this.#acks = link.connection.subscribe(`${this.#inbox}*`, {
+      callback: (error, message) => this.#ack(error, message),
+    })
+    this.#watching = link.watch.on((event) => {
+      if (event.type === 'lost') this.#fail('the connection was lost before JetStream answered')
+    })
+  }
+
+  /** A subject of its own. */
+  inbox(): string {
+    let id = ''
+    while (id.length < 22) id += Math.floor(this.env.random() * 36).toString(36)
+    return `_INBOX.${id}`
+  }
+
+  /** Stores a record. Rejects with BROKER_UNREACHABLE, STORE_FULL, STORE_FAILED: surely not stored; BROKER_TIMEOUT: unknown. */
+  publish(subject: string, payload: Uint8Array, headers: string | undefined): Promise<Stored> {
+    return new Promise((resolve, reject) => {
+      if (!this.link.watch.isUp || this.link.connection.isClosed()) {
+        reject(new BusError('BROKER_UNREACHABLE', `there is no connection to ${this.link.url}`))
+        return
+      }
+      const token = (++this.#count).toString(36)
+      const options = { reply: this.#inbox + token, ...(headers !== undefined && { headers: rawHeaders(headers) }) }
+      try {
+        this.link.connection.publish(subject, payload, options)
+      } catch (error) {
+        reject(new BusError('STORE_FAILED', `NATS takes no such record: ${describeThrown(error)}`, { cause: error }))
+        return
+      }
+      this.#pending.set(token, { untilMs: this.env.monotonicMs() + this.timeoutMs, resolve, reject })
+      this.#sweep ??= this.env.after(SWEEP_MS, () => this.#late())
+    })
+  }
+
+  /** Asks the API of JetStream. Resolves to the answer, which may be a fault; rejects as {@link NatsLink.ask} does. */
+  async api<T>(
+    name: string,
+    question: object = {},
+    timeoutMs: number = this.timeoutMs,
+  ): Promise<T & { readonly error?: ApiFault }> {
+    const answer = await this.link.ask(`$JS.API.${name}`, JSON.stringify(question), { timeoutMs })
+    return answer.json()
+  }
+
+  /** As {@link api}; a fault rejects with STORE_FAILED or STORE_FULL. */
+  async must<T>(name: string, question: object = {}): Promise<T> {
+    const answer = await this.api<T>(name, question)
+    if (answer.error !== undefined) throw faultOf(answer.error)
+    return answer
+  }
+
+  /** One record of a stream; undefined when it is not there. */
+  async get(
+    stream: string,
+    which: { readonly seq: number } | { readonly last_by_subj: string },
+  ): Promise<Message | undefined> {
+    const answer = await this.link.ask(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(which), {
+      timeoutMs: this.timeoutMs,
+    })
+    return answer.headers?.hasError === true ? undefined : answer
+  }
+
+  /** The sequence of the first record with this id, as long as the server remembers it. */
+  async find(subject: string, id: string): Promise<number | undefined> {
+    // A repeat is answered with the first one; anything else is refused, since no stream has such a sequence.
+    const headers = `Nats-Msg-Id: ${id}\r\nNats-Expected-Last-Sequence: ${Number.MAX_SAFE_INTEGER}`
+    try {
+      const stored = await this.publish(subject, new Uint8Array(0), headers)
+      return stored.duplicate ? stored.seq : undefined
+    } catch (error) {
+      if (error instanceof BusError && error.details.errCode === WRONG_SEQUENCE) return undefined
+      throw error
+    }
+  }
+
+  close(): void {
+    this.#watching[Symbol.dispose]()
+    this.#sweep?.cancel()
+    this.#fail('the log was closed before JetStream answered')
+    this.#acks.unsubscribe()
+  }
+
+  #ack(error: unknown, message: Message): void {
+    if (error) return
+    const token = message.subject.slice(this.#inbox.length)
+    const pending = this.#pending.get(token)
+    if (pending === undefined) return
+    this.#pending.delete(token)
+    if (message.data.length === 0) {
+      const text = 'JetStream has no such stream, or does not run'
+      pending.reject(new BusError('STORE_FAILED', text, { details: { errCode: NO_STREAM } }))
+      return
+    }
+    const answer = message.json<{ error?: ApiFault; seq?: number; duplicate?: boolean }>()
+    if (answer.error === undefined) pending.resolve({ seq: answer.seq ?? 0, duplicate: answer.duplicate === true })
+    else pending.reject(faultOf(answer.error))
+  }
+
+  #late(): void {
+    this.#sweep = undefined
+    const nowMs = this.env.monotonicMs()
+    for (const [token, pending] of this.#pending) {
+      // In the order of their making, so the first that has time ends the search.
+      if (pending.untilMs > nowMs) break
+      this.#pending.delete(token)
+      pending.reject(new BusError('BROKER_TIMEOUT', `JetStream did not answer within ${this.timeoutMs} ms`))
+    }
+    if (this.#pending.size > 0) this.#sweep = this.env.after(SWEEP_MS, () => this.#late())
+  }
+
+  #fail(text: string): void {
+    const pending = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const { reject } of pending) reject(new BusError('BROKER_TIMEOUT', text))
+  }
+}
+
+/** The error for what JetStream says. */
+export function faultOf({ code, err_code: errCode, description = 'no reason given' }: ApiFault): BusError {
+  const details = { errCode: errCode ?? code }
+  if (errCode !== undefined && FULL.has(errCode))
+    return new BusError('STORE_FULL', `JetStream has no room: ${description}`, { details })
+  if (errCode === 10_039 || errCode === 10_076)
+    return new BusError('BROKER_REFUSED', `JetStream: ${description}`, { details })
+  return new BusError('STORE_FAILED', `JetStream: ${description}`, { details })
+}
+
+// The client only asks headers for their bytes; to build its own object costs more than all the rest of a publish.
+function rawHeaders(lines: string): Headers {
+  return { encode: () => TEXT.encode(`NATS/1.0\r\n${lines}\r\n\r\n`) } as unknown as Headers
+}
