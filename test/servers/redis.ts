@@ -20,7 +20,7 @@ export function startRedis(settings: RedisSettings = {}): Promise<Server> {
   })
 }
 
-async function ping(port: number): Promise<void> {
+export async function ping(port: number): Promise<void> {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')

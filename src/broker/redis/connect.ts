@@ -1,10 +1,11 @@
 import { anObject, checkOptions, milliseconds } from '../../kit/check.ts'
 import { systemEnv } from '../../kit/env.ts'
-import { BusError } from '../../kit/errors.ts'
 import { parseRedisUrl } from './address.ts'
+import { clusterLink } from './cluster.ts'
 import { type Access, openConnection } from './connection.ts'
 import type { RedisLink, RedisLinkOptions } from './link.ts'
 import { oneServer } from './one.ts'
+import { openMaster } from './sentinel.ts'
 
 const RULES = {
   env: anObject,
@@ -36,8 +37,9 @@ export async function connectRedis(url: string, options: RedisLinkOptions = {}):
     case 'single':
       return oneServer({ ...waits, address, open: () => openConnection(address.places[0], access) })
     case 'sentinel':
+      return oneServer({ ...waits, address, open: () => openMaster(address, access) })
     case 'cluster':
-      throw new BusError('UNSUPPORTED', `redis+${kind} is not built yet`)
+      return clusterLink({ ...waits, address, access })
     default:
       return kind satisfies never
   }

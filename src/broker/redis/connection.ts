@@ -94,6 +94,7 @@ export async function openConnection(place: Place, access: Access): Promise<Conn
   }
   // The client tells every fault here, before it fails the calls under way.
   client.on('error', (error: unknown) => lose(textOf(error), error))
+  client.on('sharded-channel-moved', () => lose('the slot of its channel has moved'))
 
   function heard(): void {
     heardMs = env.monotonicMs()

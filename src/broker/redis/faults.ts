@@ -28,6 +28,17 @@ const ANSWERS: readonly Row[] = [
   },
   { answer: /^NOPERM/, code: 'BROKER_REFUSED', change: 'give the user this right (ACL SETUSER)' },
   { answer: /^ERR unknown command/i, code: 'BROKER_REFUSED', change: 'use a newer server, or undo its rename-command' },
+  {
+    answer: /cluster support disabled/,
+    code: 'BROKER_REFUSED',
+    change: 'name it by "redis://", or set cluster-enabled yes',
+  },
+  // A link to a cluster follows them.
+  {
+    answer: /^(?:MOVED|ASK) /,
+    code: 'BROKER_REFUSED',
+    change: 'it is a node of a cluster: name it by "redis+cluster://"',
+  },
   { answer: /^DENIED/, code: 'BROKER_REFUSED', change: 'set a password, or protected-mode no' },
   { answer: /No space left on device|\bOOM command not allowed/, code: 'STORE_FULL' },
   {

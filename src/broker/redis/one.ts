@@ -24,7 +24,11 @@ export async function oneServer({ env, address, retryMs, longestRetryMs, open }:
   const lines = new Set<Connection>()
   const kept = keepConnection(await open(), {
     ...{ env, retryMs, longestRetryMs, open, name: url },
-    onEvent: (event) => watch.tell(event),
+    onEvent(event) {
+      // The next master is another server: what a line waits for there never comes.
+      if (kind === 'sentinel' && event.type === 'lost') for (const line of lines) line.end('the master was lost')
+      watch.tell(event)
+    },
   })
   let closed = false
 
