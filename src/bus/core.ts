@@ -313,7 +313,7 @@ export class Core implements QueueHost<Queue>, RequestHost {
     }
     // Also a request that was handed on with its reply topic: the answer belongs to the first requester.
     if (this.requests.owns(request.replyTo)) return this.requests.answer(request, data, from, options)
-    return this.#answerByTopic(request, data, from)
+    return this.#answerByTopic(request, data, from, options)
   }
 
   /** Throws INVALID_OPTION or INVALID_MESSAGE for wrong options, and what any publish of the data would. */
@@ -383,13 +383,13 @@ export class Core implements QueueHost<Queue>, RequestHost {
   }
 
   /** The requester is not in this table: its answer travels as a message on the topic it named. */
-  #answerByTopic(message: Envelope, value: unknown, from: string | undefined): boolean {
+  #answerByTopic(message: Envelope, value: unknown, from: string | undefined, options: ReplyOptions | undefined) {
     try {
-      const answer = this.makeAnswer(message, value, from, undefined)
+      const answer = this.makeAnswer(message, value, from, options)
       this.publishAnswer(answer)
       return true
     } catch (error) {
-      this.announce('callback.failed', { error })
+      if (this.far?.unanswerable(message, error) !== true) this.announce('callback.failed', { error })
       return false
     }
   }

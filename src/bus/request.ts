@@ -140,6 +140,14 @@ export function asFailure(error: unknown, topic: string): BusError {
   })
 }
 
+/** What the requester is told when the answer of a handler cannot be sent. */
+export function unanswerable(topic: string, error: unknown): BusError {
+  return new BusError('HANDLER_FAILED', `the answer to "${topic}" cannot be sent: ${describeThrown(error)}`, {
+    cause: error,
+    details: { topic },
+  })
+}
+
 /** Waits for the first answer. */
 export class SingleRequest extends Pending {
   readonly kind = 'one'
@@ -270,12 +278,7 @@ export class RequestTable {
     try {
       answer = this.host.makeAnswer(request, data, from, options)
     } catch (error) {
-      pending?.fail(
-        new BusError('HANDLER_FAILED', `the answer to "${request.topic}" cannot be sent: ${describeThrown(error)}`, {
-          cause: error,
-          details: { topic: request.topic },
-        }),
-      )
+      pending?.fail(unanswerable(request.topic, error))
       return false
     }
     if (pending === undefined) {

@@ -55,8 +55,9 @@ export class StreamRequest extends Pending {
   }
 
   fail(error: BusError): void {
-    this.buffer.fail(error)
+    // The producer first: once the stream has ended, nobody would tell it any more.
     this.close(error)
+    this.buffer.fail(error)
   }
 
   /** Never due: the buffer watches the time between parts. */
@@ -150,16 +151,17 @@ export async function pourParts(
       else iterator.next().then(resolve, reject)
     })
   const collected: unknown[] = []
+  // Not awaited: a generator that hangs would never come back from its return.
+  const giveUp = (reason: unknown): never => {
+    Promise.resolve(iterator.return?.()).catch(() => undefined)
+    throw reason
+  }
   for (;;) {
     const step = await nextPart()
-    if (step === 'aborted') {
-      // Not awaited: a generator that hangs would never come back from its return.
-      Promise.resolve(iterator.return?.()).catch(() => undefined)
-      throw signal.reason
-    }
+    if (step === 'aborted') return giveUp(signal.reason)
     if (step.done) break
     delivery.extend()
-    if (target?.kind === 'stream') await target.pour(step.value)
+    if (target?.kind === 'stream') await target.pour(step.value).catch(giveUp)
     else if (target?.kind === 'one') {
       if (collected.length >= MOST_COLLECTED) {
         throw new BusError('STREAM_FULL', `a single request gets at most ${MOST_COLLECTED} parts; use requestStream`)

@@ -228,7 +228,13 @@ export class Verbs implements Publisher {
     const { entries, load, responder } = far.plan(route, message, false)
     if (!responder && entries.every((one) => one.observer)) throw nobodyListens(message.topic)
     sender.spread.begin(route, message, pending)
-    const { accepted, refused, waits } = sender.spread.deliverTo(route, entries, message, pending, this.origin?.delivery)
+    const { accepted, refused, waits } = sender.spread.deliverTo(
+      route,
+      entries,
+      message,
+      pending,
+      this.origin?.delivery,
+    )
     const { sent, refusal } = far.carry(load, message, pending, undefined)
     const all = refusal === undefined ? refused : [...refused, refusal]
     pending.arm(accepted + sent + all.length)

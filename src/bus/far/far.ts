@@ -7,6 +7,7 @@ import type { Core } from '../core.ts'
 import type { Delivery, Note } from '../delivery.ts'
 import type { Distributor } from '../distribute.ts'
 import type { Receipt } from '../receipt.ts'
+import { unanswerable } from '../request.ts'
 import type { Entry, Route } from '../router.ts'
 import { Ask } from './ask.ts'
 import type { FarAgent, Process } from './entry.ts'
@@ -157,6 +158,12 @@ export class Far implements FarSide {
 
   askOf(message: Envelope): Poured | undefined {
     return this.#intake.askOf(message)
+  }
+
+  unanswerable(message: Envelope, error: unknown): boolean {
+    const ask = this.#intake.askOf(message)
+    ask?.fail(unanswerable(message.topic, error))
+    return ask !== undefined
   }
 
   agent(name: string): FarAgent | undefined {

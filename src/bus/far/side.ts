@@ -107,6 +107,8 @@ export interface FarSide {
   answer(message: Envelope): boolean
   /** What takes the parts of a streamed answer to another process. */
   askOf(message: Envelope): Poured | undefined
+  /** The answer to a request of another process cannot be sent: tells it. False when no process asked. */
+  unanswerable(message: Envelope, error: unknown): boolean
   agent(name: string): FarAgent | undefined
   /** Agents of other processes. */
   agents(): Iterable<FarAgent>
