@@ -11,7 +11,7 @@ export interface Body {
 }
 
 const MOST_COUNT = 8_192
-const MOST_BYTES = 16 * 1_024 * 1_024
+const MOST_BYTES = 8 * 1_024 * 1_024
 const MOST_ASKED = 256
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -32,7 +32,7 @@ export class Bodies {
   /** Keeps the body of an entry for a while. */
   put(offset: number, bytes: Uint8Array, note: string | undefined): void {
     // A copy: what came lies in a larger piece of what was received, which would stay with it.
-    this.#kept.set(offset, { bytes: Uint8Array.from(bytes), note })
+    this.#kept.set(offset, { bytes: bytes.slice(), note })
     this.#bytes += bytes.length
     while (this.#kept.size > MOST_COUNT || this.#bytes > MOST_BYTES) {
       const [oldest, body] = this.#kept.entries().next().value as [number, Body]

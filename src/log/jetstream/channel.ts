@@ -1,13 +1,13 @@
 import type { Env } from '../../kit/env.ts'
-import { BusError } from '../../kit/errors.ts'
+import { BusError, isBusError } from '../../kit/errors.ts'
 import type { Message } from '../../message/message.ts'
 
 import type { Along, Gap, LogEvent } from '../log.ts'
 import { textOf } from '../sqlite/encode.ts'
-import { Bodies, type Body, entryOf } from './bodies.ts'
+import { Bodies, type Body } from './bodies.ts'
 import { bootMachine, ensureStream, headOf, newestSnapshot, type StreamSettings, streamDetails } from './bootstrap.ts'
 import { Follower, type StreamRecord } from './follow.ts'
-import type { Io } from './io.ts'
+import { type Io, NO_STREAM } from './io.ts'
 import { Janitor } from './janitor.ts'
 import type { Local } from './local.ts'
 import { Machine, type MachineEvents, MOST_STEP_MS } from './machine.ts'
@@ -92,6 +92,19 @@ export class Channel implements MachineEvents {
     await this.reached(state.last_seq)
   }
 
+  /** The sequence at which the stream stands now: what is stored after the call lies behind it. Undefined when there is no stream. */
+  async mark(): Promise<number | undefined> {
+    this.sender.flush()
+    try {
+      return (await this.hall.io.publish(`${this.names.root}x`, new Uint8Array(0), undefined)).seq
+    } catch (error) {
+      if (isBusError(error) && error.details.errCode === NO_STREAM) return undefined
+      // There is no room for a mark: the end is that of a moment later.
+      if (isBusError(error, 'STORE_FULL')) return (await streamDetails(this.hall.io, this.names))?.state.last_seq
+      throw error
+    }
+  }
+
   /** Resolves once the record is applied. Rejects when that takes too long. */
   reached(seq: number): Promise<void> {
     if (this.machine.seq >= seq) return Promise.resolve()
@@ -158,15 +171,16 @@ export class Channel implements MachineEvents {
     mustFit(this.hall.io, encoder.encode(textOf(message)).length, message.topic)
   }
 
+  /** Settles, and stores in the same step what goes along: another message, or the settled one's own bytes. */
   async settleAlong(
     op: Op & { readonly t: 'settle' | 'settleAt' },
-    offset: number,
-    along: Along | undefined,
+    along: Along,
+    own: Uint8Array,
+    message: Message | undefined,
   ): Promise<boolean> {
-    if (along === undefined) return (await this.sender.submit(op)) as boolean
-    const body = await this.#alongBytes(offset, along)
-    const { session, expiresAt } = along.message ?? (await this.#messageAt(offset)) ?? {}
-    const note = along.note
+    const body = along.message === undefined ? own : encoder.encode(textOf(along.message))
+    const { session, expiresAt } = along.message ?? message ?? {}
+    const { note } = along
     mustFit(this.hall.io, body.length + (note?.length ?? 0) * 3, along.stream)
     const a = {
       ...{ s: along.stream, l: body.length },
@@ -498,18 +512,6 @@ export class Channel implements MachineEvents {
         ),
       )
     }
-  }
-
-  async #alongBytes(offset: number, { message }: Along): Promise<Uint8Array> {
-    if (message !== undefined) return encoder.encode(textOf(message))
-    const body = await this.bodies.load(offset)
-    if (body === undefined) throw new BusError('STORE_FAILED', `there is no entry ${offset} to copy`)
-    return body.bytes
-  }
-
-  async #messageAt(offset: number): Promise<Message | undefined> {
-    const entry = entryOf(offset, 0, await this.bodies.load(offset), this.env)
-    return entry.type === 'stored' ? entry.message : undefined
   }
 }
 

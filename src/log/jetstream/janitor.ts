@@ -32,7 +32,7 @@ export class Janitor {
       this.#bytes = 0
       return
     }
-    if (subject !== 'o' && subject !== 'a') return
+    if (subject[0] === 'e' || subject === 't') return
     this.#records++
     this.#bytes += data.length
     if (this.#records < EVERY_RECORDS && this.#bytes < EVERY_BYTES) return
@@ -74,6 +74,7 @@ export class Janitor {
     const before = this.#before
     if (before === undefined) return
     await purge('o', before.seq)
+    await purge('x', before.seq)
     await purge('a', Math.min(before.seq, ...alongs, ...outgoing))
     await purge('t', Math.min(...before.pieces))
     await io.must(`STREAM.PURGE.${names.stream}`, { filter: `${names.root}s`, keep: 2 })

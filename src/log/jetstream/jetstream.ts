@@ -39,6 +39,7 @@ import {
   type TrimOptions,
 } from '../log.ts'
 import { Appender } from './append.ts'
+import { entryOf } from './bodies.ts'
 import { DESCRIPTION, streamDetails } from './bootstrap.ts'
 import { Channel, type Hall } from './channel.ts'
 import { Io, type StreamDetails } from './io.ts'
@@ -206,7 +207,7 @@ export async function jetStreamLog(link: NatsLink, options: JetStreamLogOptions 
       checkStream('log.read', stream)
       checkRead(options)
       const name = channelOf(stream)
-      return readPart(channelFor(name), partOf(stream), options, () => isThere(name))
+      return readPart(channelFor(name), partOf(stream), options)
     },
 
     consume(stream: string, group: string, options: ConsumeOptions = {}): AsyncIterable<Delivery> {
@@ -250,11 +251,13 @@ export async function jetStreamLog(link: NatsLink, options: JetStreamLogOptions 
       await channel.open()
       const o = numberOf(offset) as number
       const op = { t: 'settleAt', p: partOf(stream), g: group, o, as } as const
-      // An entry that is not there cannot be taken along either; only the machine knows, and says no.
-      if (along !== undefined && along.message === undefined && (await channel.bodies.load(o)) === undefined) {
-        return (await channel.sender.submit(op)) as boolean
-      }
-      return channel.settleAlong(op, o, along)
+      if (along === undefined) return (await channel.sender.submit(op)) as boolean
+      const body =
+        along.message === undefined ? await channel.bodies.load(o) : { bytes: new Uint8Array(0), note: undefined }
+      // What is not there cannot go along: only the machine knows why, and says no.
+      if (body === undefined) return (await channel.sender.submit(op)) as boolean
+      const entry = entryOf(o, 0, body, env)
+      return channel.settleAlong(op, along, body.bytes, entry.type === 'stored' ? entry.message : undefined)
     },
 
     async join(stream: string, group: string, from?: ConsumeOptions['from']): Promise<void> {

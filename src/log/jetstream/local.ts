@@ -1,11 +1,12 @@
 import type { BusError } from '../../kit/errors.ts'
+import type { Message } from '../../message/message.ts'
 import { checkAlong, checkExtend, checkNack, checkSettled } from '../checks.ts'
 import type { Consumer, Source } from '../consumer.ts'
 import { LeasedDelivery, type Lessor } from '../delivery.ts'
 import { Heap } from '../heap.ts'
 import type { Along, Delivery, NackOptions, Settled } from '../log.ts'
 import { Slot as HeldSlot } from '../slot.ts'
-import { entryOf } from './bodies.ts'
+import { type Body, entryOf } from './bodies.ts'
 import type { Channel } from './channel.ts'
 import type { Group } from './group.ts'
 import type { FromOp } from './records.ts'
@@ -16,6 +17,18 @@ import type { Slot } from './slot.ts'
 const FALSE = Promise.resolve(false)
 /** Nothing of its own seen for so long, a process asks first whether what is set aside for it still is. */
 const FRESH_MS = 4_000
+
+/** What was handed out: its bytes may have to go along with its settlement. */
+class Held extends HeldSlot {
+  readonly body: Body
+  readonly message: Message
+
+  constructor(offset: number, body: Body, message: Message) {
+    super(offset)
+    this.body = body
+    this.message = message
+  }
+}
 
 /** A consumer of this process: what the machine has set aside for it, handed out when it is asked for. */
 export class Local implements Source, Lessor {
@@ -104,7 +117,7 @@ export class Local implements Source, Lessor {
         continue
       }
       this.#channel.sender.lazily(this.#state, slot.offset, token, false)
-      const held = new HeldSlot(slot.offset)
+      const held = new Held(slot.offset, loaded as Body, entry.message)
       held.token = token
       held.attempts = slot.attempts
       held.note = slot.note
@@ -181,7 +194,9 @@ export class Local implements Source, Lessor {
     if (as === 'acked' && along === undefined) return quiet(sender.ack(state, slot.offset, token))
     sender.unlazily(state, slot.offset)
     const op = { t: 'settle', p: this.part, g: this.group, o: slot.offset, k: token, as } as const
-    return quiet(this.#channel.settleAlong(op, slot.offset, along))
+    if (along === undefined) return quiet(sender.submit(op) as Promise<boolean>)
+    const { body, message } = slot as Held
+    return quiet(this.#channel.settleAlong(op, along, body.bytes, message))
   }
 
   nack(slot: HeldSlot, token: number, options: NackOptions = {}): Promise<boolean> {

@@ -4,25 +4,22 @@ import type { Entry, Gap, ReadOptions } from '../log.ts'
 import { entryOf } from './bodies.ts'
 import type { Channel } from './channel.ts'
 import type { Part } from './part.ts'
+import { offsetOf } from './records.ts'
 
 const PAGE = 256
 const PAGE_BYTES = 4 * 1_024 * 1_024
 
-/** Reads a part of a channel; `isThere` says whether the channel exists. */
-export function readPart(
-  channel: Channel,
-  partName: string,
-  options: ReadOptions,
-  isThere: () => Promise<boolean>,
-): AsyncIterable<Entry | Gap> {
+/** Reads a part of a channel. */
+export function readPart(channel: Channel, partName: string, options: ReadOptions): AsyncIterable<Entry | Gap> {
   // What is there at the time of the call is the end of the read.
   const synced =
     options.follow === true
       ? undefined
-      : isThere().then(async (there) => {
-          if (!there) return undefined
-          await channel.sync()
-          return channel.machine.part(partName).next
+      : channel.mark().then(async (seq) => {
+          if (seq === undefined) return undefined
+          await channel.open()
+          await channel.reached(seq)
+          return Math.min(channel.machine.part(partName).next, offsetOf(seq, 0))
         })
   synced?.catch(() => undefined)
   return {
