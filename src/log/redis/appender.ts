@@ -1,0 +1,168 @@
+import type { RedisArg } from '../../broker/redis/link.ts'
+import { BusError } from '../../kit/errors.ts'
+import { Ring } from '../../kit/ring.ts'
+import type { MessageId } from '../../message/ids.ts'
+import type { Appended } from '../log.ts'
+import type { Channel } from './channel.ts'
+import { type Packed, pushItem } from './codec.ts'
+import { publishFault, unknownPublish } from './faults.ts'
+import { SCRIPTS } from './scripts.ts'
+
+// Hot path: everything that a turn appends to a channel goes out as one call; a second call may be under way while the first one is.
+
+const MOST_ITEMS = 400
+const MOST_CHARS = 1_048_576
+const MOST_CALLS = 2
+
+/** How appends are carried out. */
+export interface AppendSettings {
+  readonly dedupMs: number
+  readonly dedupLimit: number
+  readonly timeoutMs: number | undefined
+  /** As many replicas must have it before it is acknowledged; 0 for none. */
+  readonly replicas: number
+}
+
+interface Job {
+  readonly stream: string
+  readonly items: readonly Packed[]
+  readonly chars: number
+  resolve(appended: readonly Appended[]): void
+  reject(error: BusError): void
+}
+
+/** Appends to the streams of one channel. */
+export class Appender {
+  readonly #channel: Channel
+  readonly #settings: AppendSettings
+  readonly #jobs = new Ring<Job>()
+  readonly #idle: (() => void)[] = []
+  #calls = 0
+  #scheduled = false
+
+  constructor(channel: Channel, settings: AppendSettings) {
+    this.#channel = channel
+    this.#settings = settings
+  }
+
+  append(stream: string, items: readonly Packed[]): Promise<readonly Appended[]> {
+    return new Promise((resolve, reject) => {
+      let chars = 0
+      for (const { text } of items) chars += text.length
+      this.#jobs.push({ stream, items, chars, resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  /** Resolves once all that was given is answered. */
+  async settled(): Promise<void> {
+    while (this.#calls > 0 || this.#jobs.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
+  }
+
+  /** Sends what waits, as far as calls may be under way. */
+  flush(): void {
+    this.#scheduled = false
+    while (this.#jobs.size > 0 && this.#calls < MOST_CALLS) this.#send()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#calls >= MOST_CALLS) return
+    this.#scheduled = true
+    this.#channel.env.soon(() => this.flush())
+  }
+
+  #send(): void {
+    const { dedupMs, dedupLimit, timeoutMs, replicas } = this.#settings
+    const jobs: Job[] = []
+    const numbers = new Map<string, number>()
+    const named: [string, number][] = []
+    const args: RedisArg[] = ['', String(dedupMs), String(dedupLimit)]
+    for (let items = 0, chars = 0; ; ) {
+      const job = this.#jobs.peek()
+      // An append is never split: its messages are kept together.
+      if (job === undefined || (items > 0 && (items + job.items.length > MOST_ITEMS || chars + job.chars > MOST_CHARS)))
+        break
+      this.#jobs.shift()
+      jobs.push(job)
+      items += job.items.length
+      chars += job.chars
+      let number = numbers.get(job.stream)
+      if (number === undefined) {
+        number = named.push([job.stream, this.#channel.seenOf(job.stream)])
+        numbers.set(job.stream, number)
+      }
+      for (const item of job.items) pushItem(args, item, number)
+    }
+    args[0] = JSON.stringify(named)
+    this.#calls++
+    const stored = this.#channel.change(SCRIPTS.append, args, timeoutMs)
+    const safe = replicas === 0 ? undefined : stored.then(() => this.#copied())
+    safe?.catch(() => undefined)
+    stored
+      .then(async (reply) => {
+        const copies = await safe?.catch(() => 0)
+        this.#answer(jobs, reply as readonly unknown[], copies)
+      })
+      .catch((error: unknown) => {
+        for (const { stream, items, reject } of jobs)
+          reject(
+            publishFault(
+              stream,
+              items.map(({ id }) => id),
+              error,
+            ),
+          )
+      })
+      .finally(() => {
+        this.#calls--
+        this.flush()
+        if (this.#calls === 0) for (const done of this.#idle.splice(0)) done()
+      })
+  }
+
+  /** How many replicas have everything that was written so far. */
+  async #copied(): Promise<number> {
+    const { replicas, timeoutMs = 5_000 } = this.#settings
+    const args = ['WAIT', String(replicas), String(Math.max(1, Math.floor(timeoutMs / 2)))]
+    return (await this.#channel.link.command(this.#channel.base, args, timeoutMs)) as number
+  }
+
+  #answer(jobs: readonly Job[], reply: readonly unknown[], copies: number | undefined): void {
+    this.#channel.lost(reply[0] as readonly Buffer[])
+    let at = 1
+    for (const { stream, items, resolve, reject } of jobs) {
+      const appended: Appended[] = []
+      let fault: string | undefined
+      for (const { id, key } of items) {
+        const answer = reply[at++]
+        if (typeof answer === 'number') {
+          this.#channel.saw(stream, answer)
+          appended.push({ id: id as MessageId, offset: String(answer), stream, duplicate: false })
+        } else {
+          const text = String(answer)
+          if (text.startsWith('!')) fault = text.slice(1)
+          else appended.push({ ...placeOf(text, key ?? id), duplicate: true })
+        }
+      }
+      if (fault !== undefined) reject(new BusError('STORE_FAILED', `nothing was stored in "${stream}": ${fault}`))
+      else if (copies !== undefined && copies < this.#settings.replicas) {
+        const why = `${copies} of ${this.#settings.replicas} replicas have confirmed it in time`
+        reject(
+          unknownPublish(
+            stream,
+            items.map(({ id }) => id),
+            why,
+          ),
+        )
+      } else resolve(appended)
+    }
+  }
+}
+
+/** Where the first one of a key lies: `offset:id:stream`, the id left out when it is the key. */
+export function placeOf(mark: string, key: string): Pick<Appended, 'id' | 'offset' | 'stream'> {
+  const first = mark.indexOf(':')
+  const second = mark.indexOf(':', first + 1)
+  const id = mark.slice(first + 1, second)
+  return { id: (id === '' ? key : id) as MessageId, offset: mark.slice(0, first), stream: mark.slice(second + 1) }
+}

@@ -1,0 +1,89 @@
+import type { Message } from '../../message/message.ts'
+import type { Along, Delivery, NackOptions, Offset, Settled } from '../log.ts'
+
+// Hot path: one object a delivery.
+
+/** Where a delivery stands, as this process knows it. */
+export type Standing = 'buffered' | 'out' | 'over'
+
+/** Who leased the delivery. */
+export interface RedisLessor {
+  readonly stream: string
+  readonly group: string
+  begin(delivery: LeasedByRedis): Promise<void> | undefined
+  settle(delivery: LeasedByRedis, as: Settled, along: Along | undefined): Promise<boolean>
+  nack(delivery: LeasedByRedis, options: NackOptions | undefined): Promise<boolean>
+  extend(delivery: LeasedByRedis, ms: number | undefined): Promise<boolean>
+}
+
+/** What the server said of a hand-out. */
+export interface HandOut {
+  readonly offset: number
+  readonly token: number
+  readonly attempts: number
+  readonly dueInMs: number
+  readonly storedAt: number
+  readonly note: string | undefined
+  readonly message: Message
+}
+
+/** A delivery of a log on Redis. */
+export class LeasedByRedis implements Delivery {
+  readonly type = 'delivery'
+  readonly offset: Offset
+  readonly message: Message
+  readonly storedAt: number
+  readonly note: string | undefined
+  readonly attempt: number
+  readonly dueInMs: number
+  suspect = false
+  readonly number: number
+  readonly token: number
+  readonly seat: unknown
+  standing: Standing = 'buffered'
+  /** The server knows that it was handed out. */
+  marked = false
+  /** Monotonic milliseconds after which the lease has surely run out. */
+  untilMs: number
+  /** Of a wait that it keeps. */
+  waiting = false
+  readonly #lessor: RedisLessor
+
+  constructor(lessor: RedisLessor, seat: unknown, untilMs: number, out: HandOut) {
+    this.#lessor = lessor
+    this.seat = seat
+    this.untilMs = untilMs
+    this.number = out.offset
+    this.token = out.token
+    this.offset = String(out.offset)
+    this.message = out.message
+    this.storedAt = out.storedAt
+    this.note = out.note
+    this.attempt = out.attempts + 1
+    this.dueInMs = out.dueInMs
+  }
+
+  get stream(): string {
+    return this.#lessor.stream
+  }
+
+  get group(): string {
+    return this.#lessor.group
+  }
+
+  begin(): Promise<void> | undefined {
+    return this.#lessor.begin(this)
+  }
+
+  settle(as: Settled, along?: Along): Promise<boolean> {
+    return this.#lessor.settle(this, as, along)
+  }
+
+  nack(options?: NackOptions): Promise<boolean> {
+    return this.#lessor.nack(this, options)
+  }
+
+  extend(ms?: number): Promise<boolean> {
+    return this.#lessor.extend(this, ms)
+  }
+}

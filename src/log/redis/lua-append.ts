@@ -1,0 +1,138 @@
+import { CLOCK } from './lua-clock.ts'
+
+/** Lua: stores one entry; `put` needs the stream as `open` gave it. */
+export const PUT = String.raw`
+local streams = {}
+-- A stream, or what is wrong with it. With \`base\`, one of another channel.
+local function open(name, base, channel)
+  local stream = streams[name]
+  if stream then return stream end
+  if base and redis.call('HSETNX', base .. 'state', 'epoch', call.fresh) == 1 then
+    redis.call('SADD', call.registry, channel)
+  end
+  base = base or C
+  local key = base .. 's:' .. name
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'stream' and kind ~= 'none' then
+    stream = { fault = 'WRONGTYPE ' .. key .. ' is a ' .. kind }
+  else
+    local meta = redis.call('HMGET', base .. 'm:' .. name, 'next', 'total', 'newest')
+    stream = { base = base, name = name, key = key, next = tonumber(meta[1] or '1'), total = tonumber(meta[2] or '0'), newest = tonumber(meta[3] or '0'), count = 0, isNew = not meta[1] }
+    if wall > stream.newest then stream.newest = wall end
+  end
+  streams[name] = stream
+  return stream
+end
+-- Head of an entry: storedAt,total,due,delay,expires,session
+local function put(stream, message, note, rest)
+  local total = stream.total + #message + (note and #note or 0)
+  local head = int(stream.newest) .. ',' .. int(total) .. ',' .. rest
+  local id = int(stream.next) .. '-0'
+  if note then
+    redis.call('XADD', stream.key, id, 'h', head, 'm', message, 'n', note)
+  else
+    redis.call('XADD', stream.key, id, 'h', head, 'm', message)
+  end
+  stream.total = total
+  stream.next = stream.next + 1
+  stream.count = stream.count + 1
+  return stream.next - 1
+end
+local function close()
+  for name, stream in pairs(streams) do
+    if not stream.fault and stream.count > 0 then
+      redis.call('HSET', stream.base .. 'm:' .. name, 'next', int(stream.next), 'total', int(stream.total), 'newest', int(stream.newest))
+      if stream.isNew then redis.call('SADD', stream.base .. 'streams', name) end
+      tell(name, nil, stream.base)
+    end
+  end
+end
+`
+
+// ARGV: 2 the streams as a list of [name, highest offset that the caller saw acknowledged], 3 dedupMs, 4 most keys of a window, then for
+// each item its way and its message. Way: `p` stored as it is, key is its id; `a` the same, never compared; each followed by the number
+// of its stream; or a JSON list [stream, key or false, delay, expires, session, note].
+// The answer: the ends of what was lost, then for each item its offset, or `offset:id:stream` of the first one, or what was wrong.
+/** Lua: appends items, each key once within its window. Two windows take turns, each a hash: what is forgotten costs one removal. */
+export const APPEND = `${CLOCK}${PUT}${String.raw`
+local named = cjson.decode(ARGV[2])
+local dedup, most = tonumber(ARGV[3]), tonumber(ARGV[4])
+local window, windowAt = tonumber(state[7] or '0'), tonumber(state[8] or '0')
+local turned = false
+local function key(of) return C .. 'keys:' .. (of % 2) end
+local gone = now - windowAt >= 2 * dedup
+local turns = gone or now - windowAt >= dedup or redis.call('HLEN', key(window)) >= most
+save()
+if turns then
+  window = window + 1
+  redis.call('UNLINK', key(window))
+  if gone then redis.call('UNLINK', key(window + 1)) end
+  redis.call('HSET', C .. 'state', 'window', window, 'windowAt', int(now))
+end
+local young, old = key(window), key(window + 1)
+local hasOld = redis.call('EXISTS', old) == 1
+local lost = {}
+for i = 1, #named do
+  local stream, seen = open(named[i][1]), named[i][2]
+  if not stream.fault and stream.next <= seen then
+    lost[#lost + 1] = named[i][1]
+    lost[#lost + 1] = int(stream.next)
+    lost[#lost + 1] = int(seen)
+    stream.next = seen + 1
+  end
+end
+local answers = { lost }
+local ways, keys = {}, {}
+local count = (#ARGV - 4) / 2
+for i = 1, count do
+  local way, message = ARGV[3 + 2 * i], ARGV[4 + 2 * i]
+  local first = string.sub(way, 1, 1)
+  if first == 'p' then
+    ways[i] = { tonumber(string.sub(way, 2)), string.sub(message, 14, 49), false, '', '', false }
+  elseif first == 'a' then
+    ways[i] = { tonumber(string.sub(way, 2)), false, false, '', '', false }
+  else
+    ways[i] = cjson.decode(way)
+  end
+  keys[i] = ways[i][2] or ''
+end
+-- Where the first ones lie: asked for in pieces, since Lua's stack has an end.
+local known = {}
+for from = 1, count, 5000 do
+  local to = math.min(count, from + 4999)
+  local found = redis.call('HMGET', young, unpack(keys, from, to))
+  for i = from, to do known[i] = keys[i] ~= '' and found[i - from + 1] or false end
+  if hasOld then
+    found = redis.call('HMGET', old, unpack(keys, from, to))
+    for i = from, to do known[i] = known[i] or (keys[i] ~= '' and found[i - from + 1]) end
+  end
+end
+local fresh, marks = {}, {}
+for i = 1, count do
+  local way = ways[i]
+  local stream = open(named[way[1]][1])
+  if stream.fault then
+    answers[i + 1] = '!' .. stream.fault
+  else
+    local mark = known[i] or (way[2] and fresh[way[2]])
+    if mark then
+      answers[i + 1] = mark
+    else
+      local message, delay = ARGV[4 + 2 * i], way[3]
+      local rest = delay and (int(due + delay) .. ',' .. int(delay)) or ','
+      local offset = put(stream, message, way[6] or nil, rest .. ',' .. way[4] .. ',' .. way[5])
+      answers[i + 1] = offset
+      if way[2] then
+        local id = string.sub(message, 14, 49)
+        mark = int(offset) .. ':' .. id .. ':' .. stream.name
+        fresh[way[2]] = mark
+        marks[#marks + 1] = way[2]
+        marks[#marks + 1] = int(offset) .. ':' .. (id == way[2] and '' or id) .. ':' .. stream.name
+      end
+    end
+  end
+end
+for from = 1, #marks, 4000 do redis.call('HSET', young, unpack(marks, from, math.min(#marks, from + 3999))) end
+close()
+return answers
+`}`

@@ -1,0 +1,150 @@
+import { PUT } from './lua-append.ts'
+import { CLOCK } from './lua-clock.ts'
+import { GROUP } from './lua-group.ts'
+
+// ARGV: 2 groups as a list of [stream, group], 3 the steps as a list, 4 `1` when entries go along, 5… the messages that go along.
+// A step is [number of the group, kind, offset, token, …]:
+//   s  outcome                         settled                    o  outcome                    settled by its offset, no token
+//   n  delay, counts, hold, note       given back                 f                             given back, neither counted nor stale
+//   e  ms                              extended                   u                             it is out of the buffer
+//   b                                  its handler starts         c  consumer, tokens           given back, but for those tokens
+// A token below zero says that the step may have been carried out already: then nothing is stale.
+// `s` and `o` may end with what goes along: stream, note or false, number of its message or 0 for a copy, the rest of its
+// head, and of another channel the begin of its keys and its name.
+// The answer: for each step 1, or 0 for a stale lease, or a text that says what was wrong.
+/**
+ * Lua: settles, gives back, extends, all in one atomic step. Entries that go along are stored first: a server without memory to spare
+ * refuses the first of them before anything has changed, so a call with them holds nothing else.
+ */
+export const SETTLE = `${CLOCK}${GROUP}${PUT}${String.raw`
+local named, steps = cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
+local goes = ARGV[4] == '1'
+if goes then save() else force() end
+look()
+local function note(value) return type(value) == 'string' and value or false end
+-- What goes along is stored: true, or what was wrong.
+local function along(g, offset, step, at)
+  local to = step[at + 4] and open(step[at], step[at + 4], step[at + 5]) or open(step[at])
+  if to.fault then return '!' .. to.fault end
+  local message, rest = ARGV[4 + step[at + 2]], step[at + 3]
+  if step[at + 2] == 0 then
+    local found = redis.call('XRANGE', g.s, offset .. '-0', offset .. '-0')[1]
+    if not found then return '!GONE ' .. g.stream .. ' has no entry ' .. offset end
+    for i = 1, #found[2], 2 do
+      if found[2][i] == 'm' then message = found[2][i + 1] end
+      if found[2][i] == 'h' then rest = ',,' .. string.match(found[2][i + 1], '^%d+,%d+,%d*,%d*,(.*)$') end
+    end
+  end
+  put(to, message, note(step[at + 1]), rest)
+  return true
+end
+local answers = {}
+for i = 1, #steps do
+  local step = steps[i]
+  local kind, offset, given = step[2], step[3], step[4]
+  local g = groupOf(named[step[1]][1], named[step[1]][2])
+  local answer = 0
+  if g then
+    if kind == 'o' then
+      local entry = offset < g.cursor and read(g, offset)
+      local isOpen = entry and entry[1] ~= 'L'
+      if offset >= g.cursor then
+        isOpen = offset >= g.start and offset < nextOf(g.stream) and redis.call('SISMEMBER', g.x, offset) == 0
+      end
+      if isOpen then
+        answer = goes and along(g, offset, step, 6) or 1
+        if answer == true then answer = 1 end
+        if answer == 1 then
+          if entry then
+            pluck(g, offset, entry)
+            forget(g, offset)
+          else
+            redis.call('SADD', g.x, offset)
+          end
+          g[step[5]] = g[step[5]] + 1
+          g.changed = true
+        end
+      end
+    elseif kind == 'c' then
+      local known = {}
+      for _, one in ipairs(step[6]) do known[one] = true end
+      for _, one in ipairs(held(g)) do
+        local entry = one[2]
+        if entry[3] == step[5] and not known[entry[2]] then
+          entry[7] = has(entry[7], HELD) and HELD or 0
+          release(g, entry)
+          back(g, one[1], entry)
+        end
+      end
+      answer = 1
+    else
+      local again = given < 0
+      given = math.abs(given)
+      local entry = read(g, offset)
+      if not entry or entry[1] ~= 'L' or entry[2] ~= given then
+        if again then
+          if kind == 's' and not entry or kind == 'n' and entry and entry[1] ~= 'L' then answer = 1 end
+        elseif kind == 's' or kind == 'n' or kind == 'e' then
+          g.stale = g.stale + 1
+          g.changed = true
+        end
+      elseif kind == 's' then
+        answer = goes and along(g, offset, step, 6) or 1
+        if answer == true then answer = 1 end
+        if answer == 1 then
+          release(g, entry)
+          forget(g, offset)
+          g[step[5]] = g[step[5]] + 1
+          g.changed = true
+        end
+      elseif kind == 'n' then
+        answer = 1
+        local wait, counts, hold = step[5], step[6], step[7]
+        if counts == 1 then entry[6] = entry[6] + 1 end
+        if note(step[8]) then entry[11] = step[8] end
+        entry[8] = wait > 0 and math.ceil(due + wait) or 0
+        entry[9] = wait
+        if hold == 1 then
+          entry[7] = HELD + OUT
+          entry[4] = now + wait + entry[5]
+          write(g, offset, entry)
+        else
+          entry[7] = 0
+          release(g, entry)
+          if wait > 0 then delay(g, offset, entry) else back(g, offset, entry) end
+        end
+      elseif kind == 'f' then
+        answer = 1
+        entry[7] = has(entry[7], HELD) and HELD or 0
+        release(g, entry)
+        back(g, offset, entry)
+      elseif kind == 'b' then
+        answer = 1
+        if has(entry[7], HELD) then entry[8], entry[9] = 0, 0 end
+        entry[7] = BEGUN + OUT
+        write(g, offset, entry)
+      elseif kind == 'u' then
+        answer = 1
+        entry[7] = with(entry[7], OUT)
+        write(g, offset, entry)
+      else
+        answer = 1
+        entry[4] = now + step[5]
+        entry[7] = with(entry[7], OUT)
+        if entry[4] < g.soon then
+          g.soon = entry[4]
+          g.changed = true
+        end
+        write(g, offset, entry)
+      end
+      -- What is given back to somebody who waits for its time is to be known to who sets an alarm for it.
+      if kind == 'n' and answer == 1 and step[5] > 0 and step[7] ~= 1 then g.wakes = true end
+    end
+  end
+  answers[i] = answer
+end
+close()
+keep()
+save()
+return answers
+`}`
