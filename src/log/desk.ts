@@ -124,11 +124,13 @@ export class Desk implements Lessor, Source, Bench, Watcher {
         continue
       }
       if (entry.dueAt !== undefined && typeof next === 'number' && this.state.delay(entry, this.#now(nowMs))) continue
-      if (this.state.sessions?.bars(entry.message.session, consumer) === true) {
+      const { sessions } = this.state
+      const session = sessions === undefined ? undefined : entry.message.session
+      if (session !== undefined && sessions?.bars(session, consumer) === true) {
         ownOnly = !this.state.line(next, entry)
         continue
       }
-      const slot = this.state.lease(next, consumer, nowMs, consumer.ackWaitMs, entry.message.session)
+      const slot = this.state.lease(next, consumer, nowMs, consumer.ackWaitMs, session)
       slot.entry = entry
       if (slot.untilMs < this.#alarm.atMs) this.#alarm.set(slot.untilMs, nowMs)
       return new LeasedDelivery(this, slot, entry, slot.held ? Math.max(0, slot.dueMs - nowMs) : 0)

@@ -141,7 +141,7 @@ export class GroupState {
   share(several: boolean): void {
     if (several === (this.sessions !== undefined)) return
     this.sessions?.end()
-    this.sessions = several ? new Sessions(this.#parked, this.#leased.values()) : undefined
+    this.sessions = several ? new Sessions(this.#parked, this.#leased) : undefined
   }
 
   /** What is to be handed out next: an entry that was met before, or the offset of a new one; 0 for nothing. */

@@ -15,11 +15,15 @@ export class Sessions {
   readonly #queues = new Map<Holder, Heap<Lane>>()
 
   /** Those who hold entries now own their sessions. */
-  constructor(parked: Parked, leased: Iterable<Slot>) {
+  constructor(parked: Parked, leased: ReadonlyMap<number, Slot>) {
     this.#parked = parked
-    for (const slot of leased) {
-      slot.lane = undefined
-      if (slot.holder !== undefined && slot.state === 'leased') this.take(slot, sessionOf(slot), slot.holder)
+    // Last those whose consumer is surely there: of one that has ended, the last settlements may still be on their way.
+    for (const state of ['settling', 'leased'] as const) {
+      for (const slot of leased.values()) {
+        if (slot.state !== state) continue
+        slot.lane = undefined
+        if (slot.holder !== undefined) this.take(slot, sessionOf(slot), slot.holder)
+      }
     }
   }
 
@@ -49,8 +53,7 @@ export class Sessions {
   }
 
   /** Somebody else holds entries of the session. */
-  bars(session: string | undefined, holder: Holder): boolean {
-    if (session === undefined) return false
+  bars(session: string, holder: Holder): boolean {
     const owner = this.#lanes.get(session)?.owner
     return owner !== undefined && owner !== holder
   }
@@ -70,6 +73,7 @@ export class Sessions {
     const lane = this.#lanes.get(session) as Lane
     this.#parked.line(slot)
     slot.lane = lane
+    lane.lined ??= new Heap()
     lane.lined.push(slot.offset, slot)
     this.#offer(lane)
   }
@@ -81,7 +85,7 @@ export class Sessions {
     if (lane === undefined) this.#lanes.set(session, (lane = new Lane(session)))
     if (slot.state === 'lined') {
       // It is what `first` has named.
-      lane.lined.shift()
+      lane.lined?.shift()
       lane.offered = 0
       this.#queues.get(holder)?.shift()
       this.#parked.unline(slot)
@@ -136,7 +140,7 @@ export class Sessions {
   }
 
   #makeReady(lane: Lane, head: Slot): void {
-    lane.lined.shift()
+    lane.lined?.shift()
     head.lane = undefined
     this.#parked.unline(head)
     this.#parked.ready(head)

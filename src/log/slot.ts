@@ -1,4 +1,4 @@
-import { Heap } from './heap.ts'
+import type { Heap } from './heap.ts'
 import type { OpenEntry, StoredEntry } from './store.ts'
 
 /** Who holds leases: a consumer of the group. */
@@ -56,8 +56,8 @@ export class Lane {
   /** The consumer that holds entries of it. */
   owner: Holder | undefined = undefined
   held = 0
-  /** Entries that others met meanwhile, oldest first. Whoever was settled by its offset is still among them. */
-  readonly lined = new Heap<Slot>()
+  /** Entries that others met meanwhile, oldest first. Whoever was settled by its offset is still among them. Most sessions need none. */
+  lined: Heap<Slot> | undefined = undefined
   /** The oldest of them as its owner's queue knows it; 0 when it is not there. */
   offered = 0
 
@@ -67,9 +67,11 @@ export class Lane {
 
   /** The oldest entry that waits. */
   head(): Slot | undefined {
-    for (let top = this.lined.peek(); top !== undefined; top = this.lined.peek()) {
+    const { lined } = this
+    if (lined === undefined) return undefined
+    for (let top = lined.peek(); top !== undefined; top = lined.peek()) {
       if (top.state === 'lined') return top
-      this.lined.shift()
+      lined.shift()
     }
     return undefined
   }
