@@ -143,3 +143,19 @@ test('nobody, a server that is no cluster, and a cluster that is taken for one s
     message: expect.stringContaining('redis+cluster://'),
   })
 })
+
+test('a replica that takes over from a master that was killed is found, and lines to it can be opened', async () => {
+  await using own = await startRedisCluster(3, { 'cluster-require-full-coverage': 'no' })
+  const replica = await own.addReplica(0)
+  await using link = await connectRedis(own.url)
+  const key = keyAt(0, 'taken')
+  await link.command(key, ['SET', key, '1'])
+  await expect.poll(() => own.cli(replica, 'DBSIZE')).toBe('1')
+  await own.nodes[0]?.kill()
+  await expect.poll(() => link.watch.isUp, { timeout: 10_000 }).toBe(false)
+  await expect.poll(() => link.watch.isUp, { timeout: 20_000 }).toBe(true)
+  expect(await link.command(key, ['GET', key])).toEqual(bytes('1'))
+  await using line = await link.line(key)
+  expect(await line.command(['SET', key, '2'])).toEqual(bytes('OK'))
+  expect(own.cli(replica, 'GET', key)).toBe('2')
+})

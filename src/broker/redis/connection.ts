@@ -100,11 +100,13 @@ export async function openConnection(place: Place, access: Access): Promise<Conn
     heardMs = env.monotonicMs()
   }
 
-  function settled<T>(what: string, call: Promise<T>, timeoutMs: number): Promise<T> {
+  function settled<T>(what: string, call: Promise<T>, timeoutMs: number, onLate?: () => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const timer = Number.isFinite(timeoutMs)
-        ? env.after(timeoutMs, () => reject(unknown(place, what, `${timeoutMs} ms have passed`)))
-        : undefined
+      const late = (): void => {
+        reject(unknown(place, what, `${timeoutMs} ms have passed`))
+        onLate?.()
+      }
+      const timer = Number.isFinite(timeoutMs) ? env.after(timeoutMs, late) : undefined
       call.then(
         (reply) => {
           heard()
@@ -128,11 +130,16 @@ export async function openConnection(place: Place, access: Access): Promise<Conn
 
   function command(args: readonly RedisArg[], timeoutMs = access.commandTimeoutMs): Promise<RedisReply> {
     if (lostWhy !== undefined || !client.isReady) return gone()
+    const what = String(args[0])
+    const sent = client.sendCommand<RedisReply>([...args])
     const waitsMs = blocksMs(args)
-    const call = settled(String(args[0]), client.sendCommand<RedisReply>([...args]), timeoutMs + waitsMs)
-    if (waitsMs === 0) return call
+    if (waitsMs === 0) return settled(what, sent, timeoutMs)
     blocked++
-    return call.finally(() => blocked--)
+    // It is its own sign of life: the server answers when the wait is over.
+    const limitMs = waitsMs + Math.min(timeoutMs, SIGN_MS)
+    return settled(what, sent, limitMs, () => lose(`it gave no sign of life for ${limitMs} ms`)).finally(
+      () => blocked--,
+    )
   }
 
   function together(first: readonly RedisArg[], last: readonly RedisArg[], timeoutMs?: number): Promise<RedisReply> {

@@ -115,8 +115,8 @@ export function redisWire(link: RedisLink, options: RedisWireOptions = {}): Wire
 
   async function send(topic: string, bytes: Buffer): Promise<void> {
     try {
-      // By the prefix, so that in a cluster all frames of a wire take one way.
-      await link.command(prefix, ['PUBLISH', `${root}${topic}`, bytes])
+      // By no key: in a cluster any node will do, and the same one is taken as long as it is there, which keeps the order.
+      await link.command(undefined, ['PUBLISH', `${root}${topic}`, bytes])
     } catch (error) {
       // Live only: a lost connection loses frames, and is told as such.
       if (!isBusError(error, 'BROKER_UNREACHABLE') && !isBusError(error, 'BROKER_TIMEOUT')) failed(error, topic)

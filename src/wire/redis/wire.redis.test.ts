@@ -46,10 +46,16 @@ wireConformance(
 
 const text = (frame: Uint8Array): string => Buffer.from(frame).toString()
 
-/** The channels and globs that somebody has subscribed to. */
-async function subscribed(link: RedisLink): Promise<{ channels: number; globs: number }> {
+/** What there is at the server. */
+async function subscribed(link: RedisLink): Promise<object> {
   const channels = (await link.command(undefined, ['PUBSUB', 'CHANNELS'])) as unknown[]
-  return { channels: channels.length, globs: (await link.command(undefined, ['PUBSUB', 'NUMPAT'])) as number }
+  const clients = String(await link.command(undefined, ['CLIENT', 'LIST']))
+  return {
+    channels: channels.length,
+    globs: await link.command(undefined, ['PUBSUB', 'NUMPAT']),
+    keys: await link.command(undefined, ['DBSIZE']),
+    connections: clients.trim().split('\n').length,
+  }
 }
 
 test('[Z95] a message published in one process reaches subscribers in another, and the answer comes back', async () => {
@@ -80,7 +86,7 @@ test('[Z95] a message published in one process reaches subscribers in another, a
   expect(child.exitCode).toBe(0)
 })
 
-test('1,000 subscriptions that come and go in a race leave nothing subscribed at the server, and none that should stand is missing', async () => {
+test('1,000 subscriptions that come and go in a race leave channels, keys and connections of the server as before, and none that should stand is missing', async () => {
   await using link = await connectRedis(server.url)
   await using wire = redisWire(link, { prefix: 'races', echo: true })
   const before = await subscribed(link)
