@@ -62,7 +62,7 @@ export interface Bar {
 
 /** What an original system was measured at, on a machine of the same kind but not in this run. */
 export interface Elsewhere {
-  readonly system: 'zejzl' | 'woodwork' | 'llmgine' | 'veritas'
+  readonly system: 'zejzl' | 'woodwork' | 'cortex' | 'llmgine' | 'veritas'
   readonly figures: Figures
   /** What in its work differs from ours, or which of its configurations it was. */
   readonly note?: string

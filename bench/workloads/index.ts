@@ -1,4 +1,5 @@
 import type { Workload } from '../harness/types.ts'
+import { ch2, ch3, ch4, ch5 } from './ch-redis.ts'
 import { lh4 } from './lh4-burst.ts'
 import { lh5 } from './lh5-events.ts'
 import { lh7 } from './lh7-commands.ts'
@@ -8,6 +9,8 @@ import { p2 } from './p2-request.ts'
 import { p3 } from './p3-agents.ts'
 import { p4 } from './p4-fan-out.ts'
 import { p5 } from './p5-disk.ts'
+import { p6 } from './p6-redis.ts'
+import { p7 } from './p7-jetstream.ts'
 import { p10 } from './p10-backlog.ts'
 import { p11 } from './p11-import.ts'
 import { vh4 } from './vh4-one-way.ts'
@@ -28,9 +31,10 @@ import { zh6 } from './zh6-chain.ts'
 
 /** In the order of the table: the bars, then the originals' own figures. */
 export const WORKLOADS: readonly Workload[] = [
-  ...[p1, p2, p3, p4, p5, p10, p11],
+  ...[p1, p2, p3, p4, p5, p6, p7, p10, p11],
   ...[zh2, zh3, zh4, zh5, zh6],
   ...[wh2, wh3, wh4, wh5, wh6, wh7],
+  ...[ch2, ch3, ch4, ch5],
   ...[lh4, lh5, lh7, lh9],
   ...[vh4, vh6, vh7, vh8],
 ]

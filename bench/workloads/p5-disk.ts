@@ -1,79 +1,22 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { serially, timed } from '../harness/clock.ts'
-import { mustBe } from '../harness/data.ts'
+import { serially } from '../harness/clock.ts'
 import { spaced } from '../harness/format.ts'
-import type { Bar, Contestant, Workload } from '../harness/types.ts'
+import type { Bar, Contestant, Pass, Workload } from '../harness/types.ts'
 import { rawInserts } from '../peers/raw-sqlite.ts'
-import { keptBus, publishAll } from './keeping.ts'
+import { acked, handled, keptBus } from './keeping.ts'
 
 const MESSAGES = 100_000
 const IN_FLIGHT = 64
 const RAW = [100, 1_000].map((batch) => rawInserts(MESSAGES, batch))
 
-/** Nobody handles: the message is on disk when the promise resolves. */
-function acked(inFlight: number): Contestant {
-  return {
-    name: inFlight === IN_FLIGHT ? 'swarmbus' : `swarmbus, ${inFlight} in flight`,
-    kind: 'ours',
-    async open(scale) {
-      const count = scale.count(MESSAGES)
-      const { bus, end } = await keptBus('sqlite')
-      let kept = 0
-      return {
-        async pass() {
-          const pass = await timed(count, () => publishAll(bus, 'kept.plain', count, inFlight))
-          kept += count
-          const [channel] = await bus.channels()
-          mustBe('kept messages', channel?.messages, kept)
-          return pass
-        },
-        close: end,
-      }
-    },
-  }
-}
-
-function handled(): Contestant {
-  return {
-    name: 'swarmbus',
-    kind: 'ours',
-    async open(scale) {
-      const count = scale.count(MESSAGES)
-      const { bus, end } = await keptBus('sqlite')
-      let seen = 0
-      let last = Promise.withResolvers<void>()
-      let target = 0
-      bus.subscribe(
-        'kept.*',
-        async () => {
-          if (++seen === target) last.resolve()
-        },
-        { group: 'workers' },
-      )
-      const held = monitorEventLoopDelay({ resolution: 1 })
-      return {
-        async pass() {
-          target = seen + count
-          last = Promise.withResolvers()
-          held.reset()
-          held.enable()
-          const pass = await timed(count, async () => {
-            await publishAll(bus, 'kept.task', count, IN_FLIGHT)
-            await last.promise
-            // Until the last settlement is on disk as well.
-            for (;;) {
-              const [channel] = await bus.channels()
-              if (channel?.ledger.acked === target) break
-            }
-          })
-          held.disable()
-          const { max, p99 } = { max: held.max / 1e6, p99: held.percentile(99) / 1e6 }
-          return { ...pass, extra: { heldMaxMs: max - 1, heldP99Ms: p99 - 1 } }
-        },
-        close: end,
-      }
-    },
-  }
+/** The milliseconds for which the event loop was held meanwhile. */
+async function watched(run: () => Promise<Pass>): Promise<Pass> {
+  const held = monitorEventLoopDelay({ resolution: 1 })
+  held.enable()
+  const pass = await run()
+  held.disable()
+  const { max, p99 } = { max: held.max / 1e6, p99: held.percentile(99) / 1e6 }
+  return { ...pass, extra: { heldMaxMs: max - 1, heldP99Ms: p99 - 1 } }
 }
 
 function oneByOne(): Contestant {
@@ -105,7 +48,11 @@ export const p5: Workload = {
       timed:
         'making the data, envelope, id, freezing, encoding, commit with fsync, duplicate window, acknowledgement. Raw: JSON text into one table in this thread',
       unit: 'msg',
-      contestants: [acked(IN_FLIGHT), acked(1_024), ...RAW],
+      contestants: [
+        acked('sqlite', MESSAGES, IN_FLIGHT),
+        acked('sqlite', MESSAGES, 1_024, 'swarmbus, 1024 in flight'),
+        ...RAW,
+      ],
       bars: [
         {
           text: `≥ ${spaced(150_000)}/s`,
@@ -120,7 +67,7 @@ export const p5: Workload = {
       work: 'the same with one durable group: until every message is handled and its settlement is on disk',
       timed: 'as above, and reading, hand-out, async handler, settlement',
       unit: 'msg',
-      contestants: [handled()],
+      contestants: [handled('sqlite', MESSAGES, IN_FLIGHT, watched)],
       bars: [
         { text: `≥ ${spaced(100_000)}/s`, value: (medians) => medians.of('swarmbus'), atLeast: 100_000 },
         {

@@ -1,11 +1,12 @@
 import { type Bus, keptBus } from '../bus/bus.ts'
 import type { BusOptions } from '../bus/options.ts'
-import { aFunction, anObject, checkOption, checkOptions, milliseconds, type Rule, whole } from '../kit/check.ts'
+import { aFunction, anObject, aText, checkOption, checkOptions, milliseconds, type Rule, whole } from '../kit/check.ts'
 import type { MessageLog } from '../log/log.ts'
 import type { DeadLetterAlert } from '../worker/burials.ts'
 import type { ChannelOptions } from '../worker/channel.ts'
 import type { LogKeeper } from '../worker/keeper.ts'
-import { type BackendChoice, chooseBackend, openLog } from './backends.ts'
+import { type BackendChoice, chooseBackend, type OfflineOptions } from './backends.ts'
+import { openChosen } from './fallback.ts'
 
 /** How a bus with a log is opened: everything of `createBus`, and how messages are kept. */
 export interface OpenOptions extends BusOptions {
@@ -24,7 +25,14 @@ export interface OpenOptions extends BusOptions {
   readonly healthDeadLetters?: number
   /** Goes on with a log that lacks messages which it had acknowledged. Default false: DATA_LOSS. */
   readonly acceptLoss?: boolean
-  /** Told which backend was chosen, and why. */
+  /** What publishes do while the broker cannot be reached: they wait, in order and within bounds, or are refused at once. */
+  readonly offline?: OfflineOptions
+  /**
+   * The url that is used when the wanted backend cannot be reached at the start. Without it the start fails. A broker that answers and
+   * refuses (password, settings) is a fault to be mended: it never leads here.
+   */
+  readonly fallback?: string
+  /** Told which backend was chosen, and why; once more when the fallback takes its place. */
   readonly onChosen?: (choice: BackendChoice) => void
 }
 
@@ -37,13 +45,18 @@ const OWN_RULES: Readonly<Record<string, Rule>> = {
   deadLettersAfter: whole(1),
   healthDeadLetters: whole(0),
   acceptLoss: { allowed: 'true or false', ok: (value) => typeof value === 'boolean' },
+  offline: anObject,
+  fallback: aText,
   onChosen: aFunction,
 }
 
+const noFallback: Rule = { allowed: 'nothing beside a log that was made already', ok: () => false }
+
 /**
  * Opens a bus that keeps its messages: `memory:` (in this process), `sqlite:FILE` (on disk, survives power loss), a log that was made
- * already (then closing the bus leaves it open), or nothing: SWARMBUS_URL, REDIS_URL or NATS_URL, else memory. Every topic is kept,
- * unless its channel says live. Throws INVALID_OPTION, UNSUPPORTED, STORE_LOCKED, STORE_FAILED, DATA_LOSS, SCHEMA_TOO_NEW.
+ * already (then closing the bus leaves it open), or nothing: SWARMBUS_URL, REDIS_URL or NATS_URL, else memory. With `redis://` and
+ * `nats://` any number of processes are one swarm. Every topic is kept, unless its channel says live. Throws INVALID_OPTION,
+ * UNSUPPORTED, STORE_LOCKED, STORE_FAILED, DATA_LOSS, SCHEMA_TOO_NEW, BROKER_UNREACHABLE, BROKER_REFUSED.
  *
  * @example
  * await using bus = await openBus('sqlite:./swarm.db')
@@ -61,6 +74,8 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     deadLettersAfter,
     healthDeadLetters,
     acceptLoss,
+    offline,
+    fallback,
     onChosen,
     ...rest
   } = options
@@ -73,23 +88,34 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     deadLettersAfter,
     healthDeadLetters,
     acceptLoss,
+    offline,
+    fallback,
     onChosen,
   }
   checkOptions('openBus', own, OWN_RULES)
   let log: MessageLog
+  let wire = rest.wire
+  let keeper: LogKeeper | undefined
   let onClosed: (() => Promise<void>) | undefined
   if (typeof where === 'string' || where === undefined) {
-    const { secretUrl, url, why } = chooseBackend(where, process.env)
-    onChosen?.({ url, why })
-    const made = await openLog(secretUrl, {
-      ...(rest.env === undefined ? {} : { env: rest.env }),
-      ...(dedupMs === undefined ? {} : { dedupMs }),
-      ...(acceptLoss === undefined ? {} : { acceptLoss }),
-    })
-    log = made
+    const chosen = chooseBackend(where, process.env)
+    const made = await openChosen(
+      chosen,
+      {
+        ...(rest.env === undefined ? {} : { env: rest.env }),
+        ...(dedupMs === undefined ? {} : { dedupMs }),
+        ...(acceptLoss === undefined ? {} : { acceptLoss }),
+        ...(offline === undefined ? {} : { offline }),
+        onEvent: (event) => keeper?.told(event),
+      },
+      { fallback, onChosen },
+    )
+    log = made.log
+    wire ??= made.wire
     onClosed = async () => made[Symbol.asyncDispose]()
   } else {
     checkOption('openBus', 'log', where, anObject)
+    if (fallback !== undefined) checkOption('openBus', 'fallback', fallback, noFallback)
     log = where
   }
   // As the united systems retried, for whoever asks for one of them.
@@ -108,8 +134,7 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     // Only who keeps messages pays for what keeps them: `import 'swarmbus'` stays light.
     const { LogKeeper: Keeper } = await import('../worker/keeper.ts')
     const existing = (await log.streams()).map((one) => one.stream)
-    let keeper: LogKeeper | undefined
-    const bus = keptBus(rest, (host) => {
+    const bus = keptBus({ ...rest, ...(wire === undefined ? {} : { wire }) }, (host) => {
       keeper = new Keeper(host, log, settings, existing)
       return keeper
     })

@@ -29,7 +29,7 @@ export function doctorCommand(act: Act): Command {
 async function doctor(call: Call, given: string, options: Options): Promise<number> {
   const { inspectFile } = await import('../../log/sqlite/integrity.ts')
   const { mustExist } = await import('../open.ts')
-  const { sqliteFile } = await import('../../node/backends.ts')
+  const { sqliteFile } = await import('../../node/url.ts')
   const { out } = call
   const file = sqliteFile(given) || given
   mustExist(file)
