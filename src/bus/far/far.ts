@@ -204,7 +204,7 @@ export class Far implements FarSide {
     if (this.#closed) return
     const error = new BusError('BUS_CLOSED', `bus "${this.#core.options.name}" was closed before it answered`)
     this.#intake.close(error)
-    for (const { id } of [...this.others.all()]) this.#outgoing.lost(id, error)
+    for (const known of [...this.others.all()]) this.#outgoing.lost(known, error)
     this.#presence.close()
     this.#closed = true
     this.#unwatch?.[Symbol.dispose]()
@@ -356,12 +356,13 @@ export class Far implements FarSide {
     }
   }
 
-  #left({ id, name }: Known, why: 'bye' | 'silent' | 'broken'): void {
+  #left(known: Known, why: 'bye' | 'silent' | 'broken'): void {
+    const { id, name } = known
     const how = why === 'bye' ? 'has left' : why === 'silent' ? 'is silent' : 'lost its connection'
     const error = new BusError('PROCESS_LOST', `process "${name}" (${id}) ${how} before it was done`, {
       details: { process: id, name, why },
     })
-    this.#outgoing.lost(id, error)
+    this.#outgoing.lost(known, error)
     this.#intake.lost(id)
     if (why !== 'broken') this.#core.announce('process.left', { process: id, name, why })
   }
@@ -372,7 +373,7 @@ export class Far implements FarSide {
     const error = new BusError('BROKER_TIMEOUT', `wire "${this.#wire.name}" was lost before the answer came`, {
       details: { wire: this.#wire.name },
     })
-    for (const { id } of [...this.others.all()]) this.#outgoing.lost(id, error)
+    for (const known of [...this.others.all()]) this.#outgoing.lost(known, error)
   }
 
   #restored(): void {

@@ -3,6 +3,7 @@ import type { Core } from '../core.ts'
 import type { Receipt } from '../receipt.ts'
 import { Asked, type AskedHost, AskedReceipt } from './asked.ts'
 import type { Frame } from './frames.ts'
+import type { Known } from './processes.ts'
 import type { FarPending } from './side.ts'
 
 /** What this process waits for in others: answers, streams, receipts. */
@@ -45,8 +46,7 @@ export class Outgoing {
   }
 
   /** A process is gone, or cannot be reached: what waits for it ends, unless others may still answer. */
-  lost(id: string, error: BusError): void {
-    const name = this.#host.nameOf(id)
+  lost({ id, name }: Pick<Known, 'id' | 'name'>, error: BusError): void {
     for (const { far } of [...this.#core.requests]) if (far instanceof Asked && far.concerns(id)) far.lost(id, error)
     for (const [re, receipt] of this.#receipts) {
       receipt.lost(id, name, error)
