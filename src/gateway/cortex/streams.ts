@@ -72,6 +72,8 @@ export interface CortexConsumeOptions {
 
 /** The streams of an existing Cortex. */
 export interface CortexStreams {
+  /** Of this swarm. */
+  readonly name: string
   readonly names: CortexNames
   /**
    * Adds the message, laid out as Cortex reads it. Resolves when Redis has stored it; the same id is stored once within the window.
@@ -130,6 +132,7 @@ export function cortexStreams(link: RedisLink, options: CortexOptions = {}): Cor
   const layout = cortexLayout(name, env)
 
   return Object.freeze({
+    name,
     names,
     async write(message: Message, { streams = [streamOf(message, names)] }: CortexWriteOptions = {}) {
       checkOption('CortexStreams.write', 'streams', streams, someStreams)
