@@ -23,6 +23,7 @@ export {
   WOODWORK_PATTERNS,
   WOODWORK_TTL_S,
   type WoodworkMode,
+  type WoodworkOptions,
   type WoodworkPattern,
   woodworkDialect,
 } from './woodwork.ts'

@@ -1,4 +1,4 @@
-import { shown } from '../../kit/check.ts'
+import { checkOption, oneOf, shown } from '../../kit/check.ts'
 import { systemEnv } from '../../kit/env.ts'
 import { agentTopic } from '../address.ts'
 import { undecodable } from '../data.ts'
@@ -26,6 +26,7 @@ import {
   textsOf,
   timeIn,
 } from './dialect.ts'
+import { isPlainForm, plainGrammar, unmarked } from './woodwork-plain.ts'
 
 /** How a message of Woodwork travels. */
 export const WOODWORK_PATTERNS = ['point_to_point', 'publish_subscribe', 'stream'] as const
@@ -42,25 +43,42 @@ export const WOODWORK_TTL_S = 300
 /** Retries of a message that states none. */
 export const WOODWORK_MAX_RETRIES = 3
 
+/** How messages of Woodwork are written. */
+export interface WoodworkOptions extends DialectOptions {
+  /** `envelope` (default), or `plain` for code of its simple bus. Both are read, whichever is written. */
+  readonly form?: 'envelope' | 'plain'
+}
+
 /**
  * Messages of Woodwork: `{message_id, session_id, event_type, payload, sender_component, target_component, delivery_mode, pattern,
  * created_at, retry_count, max_retries, ttl_seconds, metadata}`. With a target they go to that agent, else, and with the pattern
  * `publish_subscribe`, to the topic of the event; `event_type` is the header `type` too. The delivery mode and `max_retries` become the
  * headers that groups of kept channels obey; texts in `metadata` become headers. A message without an id gets one, `msg-…`, and
  * is written with it. `ttl_seconds: null` is for ever.
+ *
+ * Those of its simple bus, `{id, topic or target, data, sender_id, timestamp}`, are read too: they go to the topic, or to the agent, and
+ * live for ever. What was read in the form that is written comes back field by field.
  */
-export function woodworkDialect(options: DialectOptions = {}): Dialect {
-  const { env = systemEnv() } = options
+export function woodworkDialect(options: WoodworkOptions = {}): Dialect {
+  const { env = systemEnv(), form = 'envelope' } = options
+  checkOption('woodworkDialect', 'form', form, oneOf(['envelope', 'plain']))
   const ids = new IdMaker(env as ConstructorParameters<typeof IdMaker>[0])
-  const dialect = dialectOf({ name: 'woodwork', find, fields }, options)
+  const envelopes = dialectOf({ name: 'woodwork', find, fields }, options)
+  const plains = dialectOf(plainGrammar, options)
+  /** The same dialect for objects that may lack their id. */
+  const read = (dialect: Dialect, object: Foreign, field: 'id' | 'message_id'): Message => {
+    const id = object[field]
+    if (id !== undefined && id !== null && id !== '') return dialect.read(object)
+    return dialect.read({ ...object, [field]: `msg-${ids.next(Math.floor(env.wallMs()))}` })
+  }
   return Object.freeze({
-    ...dialect,
+    name: 'woodwork',
     read(object: unknown): Message {
-      if (typeof object !== 'object' || object === null || Array.isArray(object)) return dialect.read(object)
-      const { message_id } = object as Foreign
-      if (message_id !== undefined && message_id !== null && message_id !== '') return dialect.read(object)
-      return dialect.read({ ...object, message_id: `msg-${ids.next(Math.floor(env.wallMs()))}` })
+      if (typeof object !== 'object' || object === null || Array.isArray(object)) return envelopes.read(object)
+      const given = object as Foreign
+      return isPlainForm(given) ? read(plains, given, 'id') : read(envelopes, given, 'message_id')
     },
+    write: (message: Message) => (form === 'plain' ? plains : envelopes).write(message),
   })
 }
 
@@ -128,12 +146,6 @@ function fields(message: Message, idOf: (id: string) => string): Record<string, 
     ttl_seconds: expiresAt === undefined ? null : (expiresAt - time) / 1_000,
     metadata: withoutOrigin(headers, 'type', DELIVERY_MODE_HEADER, MAX_RETRIES_HEADER),
   }
-}
-
-/** An id that was made here, without the mark of its kind: read again it is the same message. */
-function unmarked(id: string): string {
-  const rest = id.replace(/^(?:msg|hook)-/, '')
-  return isMessageId(rest) ? rest : id
 }
 
 function isPlainObject(data: unknown): boolean {
