@@ -190,6 +190,46 @@ async function idleOf(stream: string): Promise<number> {
   return Number(listOf(found[0])[2])
 }
 
+test('an entry that went to another member aborts its handler here, and what comes of that settles nothing', async () => {
+  const { names } = fresh()
+  const stream = names.levels.normal
+  await theirs(stream)
+  let release = (): void => {}
+  const { consumer, seen, events } = watched(
+    { visibilityMs: 150 },
+    () => new Promise<void>((resolve) => (release = resolve)),
+  )
+  await vi.waitFor(() => expect(seen).toHaveLength(1), soon)
+  const entryId = seen[0]?.delivery.entryId ?? ''
+  await link.command(stream, ['XCLAIM', stream, 'agents', 'red', '0', entryId])
+  await vi.waitFor(() => expect(seen[0]?.delivery.signal.aborted).toBe(true), soon)
+  expect(events).toMatchObject([{ type: 'lost', place: { stream, entryId } }])
+  release()
+  // It takes an entry again, so it is through with the first one.
+  await theirs(stream)
+  await vi.waitFor(() => expect(seen).toHaveLength(2), soon)
+  release()
+  await consumer[Symbol.asyncDispose]()
+  const [pending] = listOf(await link.command(stream, ['XPENDING', stream, 'agents', '-', '+', '10']))
+  expect([String(listOf(pending)[0]), String(listOf(pending)[1])]).toEqual([entryId, 'red'])
+})
+
+test('[CN1] what its process died of repeatedly ends in the dead letters, because the server counts', async () => {
+  const { names } = fresh()
+  const stream = names.levels.normal
+  await theirs(stream)
+  await link.command(undefined, ['XGROUP', 'CREATE', stream, 'agents', '0', 'MKSTREAM'])
+  await link.command(undefined, ['XREADGROUP', 'GROUP', 'agents', 'pink', 'COUNT', '1', 'STREAMS', stream, '>'])
+  // Two more lives of the member that took it and died.
+  for (let life = 0; life < 2; life++) {
+    await link.command(undefined, ['XREADGROUP', 'GROUP', 'agents', 'pink', 'COUNT', '1', 'STREAMS', stream, '0'])
+  }
+  const { consumer, seen, events } = watched()
+  await vi.waitFor(() => expect(events).toMatchObject([{ type: 'dead', reason: 'error' }]), soon)
+  await consumer[Symbol.asyncDispose]()
+  expect(seen).toEqual([])
+})
+
 test('[C16] [C17] [CN7] three failures end in the dead letters as Cortex lays them out, in one step, with the whole entry', async () => {
   const { names } = fresh()
   await theirs(names.levels.high, { priority: 'high', extra: 'kept', id: 'msg_x' })
