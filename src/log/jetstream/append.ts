@@ -5,10 +5,11 @@ import { type Appended, channelOf, type Item } from '../log.ts'
 import { textOf } from '../sqlite/encode.ts'
 import { type Body, metaOf } from './bodies.ts'
 import { ensureStream, type StreamSettings } from './bootstrap.ts'
-import { type Channel, mustFit } from './channel.ts'
+import type { Channel } from './channel.ts'
 import { type Io, NO_STREAM, type Stored } from './io.ts'
 import { nameOfToken, type PartName, partOf, streamOfPart } from './names.ts'
-import { type EntryMeta, META_HEADER, offsetOf } from './records.ts'
+import { mustFit } from './place.ts'
+import { type EntryMeta, META_HEADER, offsetOf, seqOf } from './records.ts'
 
 // Hot path: one record for each message, published without waiting for the one before.
 
@@ -107,22 +108,21 @@ export class Appender {
       )
     const stored = results.map((one) => (one as PromiseFulfilledResult<Stored>).value)
     channel.sawStored((stored.at(-1) as Stored).seq)
-    return Promise.all(stored.map((one, index) => this.#answer(channel, stream, items[index] as Item, one)))
+    const answers = stored.map(
+      ({ seq, duplicate }, index): Appended => ({
+        ...{ id: (items[index] as Item).message.id, offset: String(offsetOf(seq, 0)), stream, duplicate },
+      }),
+    )
+    return stored.some(({ duplicate }) => duplicate)
+      ? Promise.all(answers.map((one) => this.#first(channel, one)))
+      : answers
   }
 
-  #answer(
-    channel: Channel,
-    stream: string,
-    { message }: Item,
-    { seq, duplicate }: Stored,
-  ): Appended | Promise<Appended> {
-    if (!duplicate) return { id: message.id, offset: String(offsetOf(seq, 0)), stream, duplicate: false }
-    return this.#placeOf(channel, seq).then((place) => ({
-      id: place?.id ?? message.id,
-      offset: String(offsetOf(seq, 0)),
-      stream: place?.stream ?? stream,
-      duplicate: true,
-    }))
+  /** The answer for a repeat names the first one. */
+  async #first(channel: Channel, answer: Appended): Promise<Appended> {
+    if (!answer.duplicate) return answer
+    const place = await this.#placeOf(channel, seqOf(Number(answer.offset)))
+    return place === undefined ? answer : { ...answer, id: place.id, stream: place.stream }
   }
 
   async #placeOf(

@@ -2,47 +2,35 @@ import type { Env } from '../../kit/env.ts'
 import { BusError, isBusError } from '../../kit/errors.ts'
 import type { Message } from '../../message/message.ts'
 
-import type { Along, Gap, LogEvent } from '../log.ts'
+import type { Along, Gap } from '../log.ts'
 import { textOf } from '../sqlite/encode.ts'
 import { Bodies, type Body } from './bodies.ts'
-import { bootMachine, ensureStream, headOf, newestSnapshot, type StreamSettings, streamDetails } from './bootstrap.ts'
-import { Follower, type StreamRecord } from './follow.ts'
-import { type Io, NO_STREAM } from './io.ts'
+import { headOf, streamDetails } from './bootstrap.ts'
+import type { StreamRecord } from './follow.ts'
+import { Forwarder } from './forward.ts'
+import { NO_STREAM } from './io.ts'
 import { Janitor } from './janitor.ts'
-import type { Local } from './local.ts'
 import { Machine, type MachineEvents, MOST_STEP_MS } from './machine.ts'
 import { type ChannelNames, channelNames } from './names.ts'
 import type { Part } from './part.ts'
+import { type Hall, type LocalConsumer, mustFit, type Place } from './place.ts'
 import { Presence } from './presence.ts'
 import { decodeBatch, type Op } from './records.ts'
 import { Sender } from './sender.ts'
+import { Thread, type ThreadOwner } from './thread.ts'
 import { Ticker } from './ticker.ts'
 
-/** What the channels of a log share. */
-export interface Hall {
-  readonly io: Io
-  readonly env: Env
-  readonly prefix: string
-  readonly settings: StreamSettings
-  readonly graceMs: number
-  readonly onDamage: (gap: Gap) => void
-  readonly onEvent: (event: LogEvent) => void
-  /** Stores an entry that goes along to another channel. Resolves once it lies there. */
-  readonly forward: (stream: string, id: string, body: Body) => Promise<void>
-}
-
-const AGAIN_MS = 100
 const encoder = new TextEncoder()
 
 /** A channel as this process follows it. */
-export class Channel implements MachineEvents {
+export class Channel implements MachineEvents, Place, ThreadOwner {
   readonly hall: Hall
   readonly env: Env
   readonly names: ChannelNames
   readonly bodies: Bodies
   readonly sender: Sender
   readonly presence: Presence
-  readonly locals = new Map<string, Local>()
+  readonly locals = new Map<string, LocalConsumer>()
   readonly watchers = new Set<() => void>()
   machine: Machine
   closed = false
@@ -50,17 +38,13 @@ export class Channel implements MachineEvents {
   readonly #janitor: Janitor
   readonly #loading = new Map<number, Promise<void>>()
   readonly #fetched = new Map<number, Body | 'lost'>()
-  readonly #pumps = new Set<Local>()
+  readonly #pumps = new Set<LocalConsumer>()
   readonly #waiting: { readonly seq: number; readonly resolve: () => void }[] = []
-  readonly #forwarding = new Map<number, Promise<void>>()
-  #follower: Follower | undefined
+  readonly #forwarder: Forwarder
+  readonly #thread: Thread
   #opening: Promise<void> | undefined
-  #created = ''
   #appliedMs = 0
-  /** The highest sequence that the server is known to have had. */
-  #seen = 0
   #ids = 0
-  #restarting = false
 
   constructor(hall: Hall, channel: string, instance: string) {
     this.hall = hall
@@ -70,8 +54,10 @@ export class Channel implements MachineEvents {
     this.bodies = new Bodies(hall.io, this.names.stream)
     this.sender = new Sender(hall.io, this.names, () => this.machine, instance)
     this.presence = new Presence(this)
-    this.#ticker = new Ticker(this)
+    this.#ticker = new Ticker(this, this.presence)
     this.#janitor = new Janitor(this)
+    this.#forwarder = new Forwarder(this)
+    this.#thread = new Thread(this)
   }
 
   /** Resolves once everything is applied that was in the stream at the time of the first call. */
@@ -131,7 +117,7 @@ export class Channel implements MachineEvents {
 
   /** An append was acknowledged with this sequence. */
   sawStored(seq: number): void {
-    if (seq > this.#seen) this.#seen = seq
+    this.#thread.saw(seq)
   }
 
   /** The time of the machine by now, as far as it can be guessed. */
@@ -153,14 +139,14 @@ export class Channel implements MachineEvents {
   }
 
   /** A consumer begins. */
-  join(local: Local): void {
+  join(local: LocalConsumer): void {
     this.locals.set((local.id = this.#newId()), local)
     this.sender.post(this.#entering(local))
     local.consumer.attach(local)
   }
 
   /** A consumer has ended. */
-  leave(local: Local): void {
+  leave(local: LocalConsumer): void {
     if (!this.locals.delete(local.id)) return
     this.#pumps.delete(local)
     this.sender.post({ t: 'out', c: local.id })
@@ -190,7 +176,7 @@ export class Channel implements MachineEvents {
     }
     const settled = (await this.sender.submit({ ...op, a }, body)) as boolean
     // What goes to another channel is answered once it lies there.
-    if (settled && this.#forwarding.size > 0) await Promise.all(this.#forwarding.values())
+    if (settled) await this.#forwarder.idle()
     return settled
   }
 
@@ -205,7 +191,7 @@ export class Channel implements MachineEvents {
     return found
   }
 
-  load(offset: number, local: Local | undefined): void {
+  load(offset: number, local: LocalConsumer | undefined): void {
     let loading = this.#loading.get(offset)
     if (loading === undefined) {
       loading = this.bodies.load(offset).then(
@@ -230,10 +216,13 @@ export class Channel implements MachineEvents {
     this.hall.onDamage(gap)
   }
 
-  reserved(holder: { readonly id: string }, slot: Parameters<Local['reserved']>[1]): void {
+  reserved(holder: { readonly id: string }, slot: Parameters<LocalConsumer['reserved']>[1]): void {
     const local = this.locals.get(holder.id)
     if (local === undefined) return
-    local.reserved((this.machine.holders.get(holder.id) as { group: Parameters<Local['reserved']>[0] }).group, slot)
+    local.reserved(
+      (this.machine.holders.get(holder.id) as { group: Parameters<LocalConsumer['reserved']>[0] }).group,
+      slot,
+    )
     this.#pumps.add(local)
   }
 
@@ -245,9 +234,7 @@ export class Channel implements MachineEvents {
 
   died(instance: string): void {
     if (instance !== this.sender.instance || this.closed) return
-    this.presence.rename()
-    this.sender.rename(this.presence.instance)
-    this.#rejoin()
+    this.rejoin()
   }
 
   grown(): void {
@@ -263,9 +250,7 @@ export class Channel implements MachineEvents {
 
   /** The connection stands again: what is there is compared with what was, and everything goes on. */
   async restored(): Promise<void> {
-    if (this.#opening === undefined || this.closed) return
-    this.#follower?.end()
-    await this.#restart()
+    if (!this.closed) await this.#thread.restored(this.isOpen)
   }
 
   async close(): Promise<void> {
@@ -278,7 +263,7 @@ export class Channel implements MachineEvents {
       if (this.machine.instances.has(this.sender.instance) || !this.sender.idle) {
         await this.sender.submit({ t: 'bye' }).catch(() => undefined)
       }
-      await Promise.all(this.#forwarding.values())
+      await this.#forwarder.idle()
     }
     this.abandon()
   }
@@ -287,53 +272,27 @@ export class Channel implements MachineEvents {
   abandon(): void {
     this.closed = true
     this.#ticker.end()
-    this.#follower?.end()
+    this.#thread.end()
     this.presence.end()
     this.sender.end()
     for (const watcher of [...this.watchers]) watcher()
   }
 
   async #begin(): Promise<void> {
-    const { io, settings } = this.hall
-    const details = await ensureStream(io, this.names, settings)
-    this.#created = details.created
-    this.#seen = Math.max(this.#seen, details.state.last_seq)
-    this.machine = await bootMachine(io, this.names, this)
-    await this.#follow()
-    await this.reached(details.state.last_seq)
+    await this.#thread.begin()
     await this.presence.survey()
   }
 
-  async #follow(): Promise<void> {
-    const follower = new Follower(this.hall.io, {
-      stream: this.names.stream,
-      root: this.names.root,
-      from: this.machine.seq + 1,
-      record: (record) => this.#apply(record, follower),
-      broken: () => {
-        if (follower === this.#follower) void this.#restart()
-      },
-    })
-    this.#follower = follower
-    await follower.start()
-  }
-
-  #apply(record: StreamRecord, follower: Follower): void {
-    if (follower !== this.#follower) return
+  /** The next record. */
+  apply(record: StreamRecord): void {
     const { machine } = this
     const { seq, at, subject } = record
-    if (seq !== machine.seq + 1) {
-      if (seq <= machine.seq) return
-      this.#hole(seq)
-      if (follower !== this.#follower) return
-    }
     this.#appliedMs = this.env.monotonicMs()
-    if (seq > this.#seen) this.#seen = seq
     if (subject[0] === 'e') this.#entry(record)
     else if (subject === 'o' || subject === 'a') this.#batch(record)
     else machine.applyOther(seq, at)
     this.#janitor.saw(record)
-    if (machine.outgoing.size > 0) this.#forward()
+    if (machine.outgoing.size > 0) this.#forwarder.look()
     while (this.#waiting.length > 0 && this.#waiting.some((one) => one.seq <= seq)) {
       const at = this.#waiting.findIndex((one) => one.seq <= seq)
       this.#waiting.splice(at, 1)[0]?.resolve()
@@ -375,106 +334,10 @@ export class Channel implements MachineEvents {
     for (const holder of found.group.holders) if (holder.id !== id) this.locals.get(holder.id)?.share()
   }
 
-  /** Records are missing before this one: a snapshot stands for them, or they are lost. */
-  #hole(seq: number): void {
-    const from = this.machine.seq + 1
-    const follower = this.#follower
-    this.#follower = undefined
-    follower?.end()
-    void this.#reload(from, seq - 1)
-  }
-
-  async #reload(from: number, to: number): Promise<void> {
-    try {
-      const snapshot = await newestSnapshot(this.hall.io, this.names)
-      if (snapshot !== undefined && snapshot.seq >= from) {
-        await this.#reboot()
-        return
-      }
-      this.#lost(from, to)
-      this.machine.seq = to
-      await this.#follow()
-    } catch {
-      await this.#restart()
-    }
-  }
-
-  /** The machine is made anew from what the server has; what this process holds in it goes on. */
-  async #reboot(): Promise<void> {
-    this.machine = await bootMachine(this.hall.io, this.names, this)
-    for (const [id, local] of this.locals) {
-      local.restart(id)
-      const found = this.machine.holders.get(id)
-      if (found === undefined) continue
-      for (const slot of found.holder.slots) if (slot.state === 'reserved') local.reserved(found.group, slot)
-    }
-    await this.#follow()
-    this.sender.again()
-    for (const local of this.locals.values()) local.pump()
-  }
-
-  #lost(from: number, to: number): void {
-    for (const part of this.machine.parts.values()) {
-      part.gaps.push({
-        type: 'gap',
-        stream: part.stream,
-        from: String(from * 1_000),
-        to: String(to * 1_000 + 999),
-        reason: 'lost',
-      })
-    }
-    const text = `the channel "${this.names.channel}" lacks the records ${from} to ${to}, which NATS had acknowledged`
-    const error = new BusError('DATA_LOSS', text, { details: { channel: this.names.channel, from, to } })
-    this.hall.onEvent({ type: 'data-loss', error })
-  }
-
-  /** Takes the thread up again, until that succeeds or the connection is lost once more. */
-  async #restart(): Promise<void> {
-    if (this.#restarting) return
-    this.#restarting = true
-    try {
-      while (!this.closed && this.hall.io.link.watch.isUp) {
-        try {
-          await this.#resume()
-          return
-        } catch {
-          await new Promise<void>((resolve) => this.env.after(AGAIN_MS, resolve))
-        }
-      }
-    } finally {
-      this.#restarting = false
-    }
-  }
-
-  async #resume(): Promise<void> {
-    const { io, settings } = this.hall
-    const found = await streamDetails(io, this.names)
-    const whole = found !== undefined && found.created === this.#created && found.state.last_seq >= this.#seen
-    if (whole) {
-      this.#follower?.end()
-      await this.#follow()
-      this.sender.again()
-      return
-    }
-    const details = found ?? (await ensureStream(io, this.names, settings))
-    const same = details.created === this.#created
-    const from = same ? details.state.last_seq + 1 : 1
-    const to = this.#seen
-    this.#created = details.created
-    this.bodies.clear()
-    this.machine = await bootMachine(io, this.names, this)
-    if (to >= from) this.#lost(from, to)
-    this.#seen = details.state.last_seq
+  /** This process begins anew with the channel, under another name: what it held is not its any more. */
+  rejoin(): void {
     this.presence.rename()
     this.sender.rename(this.presence.instance)
-    this.#follower?.end()
-    await this.#follow()
-    await this.reached(details.state.last_seq)
-    this.#rejoin()
-    for (const watcher of [...this.watchers]) watcher()
-  }
-
-  #rejoin(): void {
     const locals = [...this.locals.values()]
     this.locals.clear()
     for (const local of locals) {
@@ -485,41 +348,11 @@ export class Channel implements MachineEvents {
     }
   }
 
-  #entering({ id, part, group, from, consumer }: Local): Op {
+  #entering({ id, part, group, from, consumer }: LocalConsumer): Op {
     return { t: 'in', c: id, p: part, g: group, f: from, most: consumer.maxInFlight, wait: consumer.ackWaitMs }
   }
 
   #newId(): string {
     return `${this.sender.instance}.${++this.#ids}`
   }
-
-  /** Entries that belong into other channels are brought there; that is done twice rather than not at all. */
-  #forward(): void {
-    for (const [offset, { stream, note }] of this.machine.outgoing) {
-      if (this.#forwarding.has(offset) || this.closed) continue
-      const run = async (): Promise<void> => {
-        const body = await this.bodies.load(offset)
-        if (body !== undefined) {
-          await this.hall.forward(stream, `along:${this.names.channel}:${offset}`, { bytes: body.bytes, note })
-        }
-        await this.sender.submit({ t: 'sent', o: offset })
-      }
-      this.#forwarding.set(
-        offset,
-        run().then(
-          () => void this.#forwarding.delete(offset),
-          () => void this.#forwarding.delete(offset),
-        ),
-      )
-    }
-  }
-}
-
-/** Throws PAYLOAD_TOO_LARGE for what does not fit into a record with its headers. */
-export function mustFit({ link }: Io, bytes: number, what: string): void {
-  const allowed = (link.connection.info?.max_payload ?? 1_048_576) - 4_096
-  if (bytes <= allowed) return
-  throw new BusError('PAYLOAD_TOO_LARGE', `"${what}" has ${bytes} bytes as JSON; the server takes ${allowed}`, {
-    details: { field: 'bytes', bytes, allowed },
-  })
 }

@@ -1,8 +1,9 @@
-import { Heap } from '../heap.ts'
-import type { GroupInfo, Settled } from '../log.ts'
+import type { Settled } from '../log.ts'
+import { Lanes } from './lanes.ts'
 import type { Part } from './part.ts'
 import type { ListOp, OneOp, Op } from './records.ts'
 import { type Holder, Slot } from './slot.ts'
+import { Waits } from './waits.ts'
 
 // Hot path. Everything here happens in every process that follows the channel, at the same place in the order of its records, with the
 // same outcome: no clock but the machine's, no randomness, nothing that depends on who is asked.
@@ -17,15 +18,6 @@ export interface MachineTime {
   token(): number
 }
 
-interface Session {
-  owner: Holder | undefined
-  held: number
-  /** Entries that wait until the owner has room, or for the session to become free. */
-  readonly behind: Heap<Slot>
-}
-
-/** A group stops looking for entries of other sessions behind so many that wait. */
-const MOST_BEHIND = 10_000
 /** What is reserved goes back when nothing was heard of its holder's process for so long. */
 export const SILENCE_MS = 5_000
 
@@ -50,11 +42,8 @@ export class Group {
   crashed = false
   suspects = 0
   readonly #time: MachineTime
-  readonly #ready = new Heap<Slot>()
-  readonly #delayed = new Heap<Slot>()
-  readonly #delayedAt = new Heap<Slot>()
-  readonly #sessions = new Map<string, Session>()
-  #behind = 0
+  readonly #waits = new Waits()
+  readonly #lanes = new Lanes()
   #soonestMs = Number.POSITIVE_INFINITY
   /** The consumer whose turn it is. */
   turn = 0
@@ -65,17 +54,9 @@ export class Group {
     this.#time = time
   }
 
-  /** When something changes by itself; Infinity for never. Leases first, then waits by the machine's time and by the wall clock. */
-  get leaseMs(): number {
-    return this.#soonestMs
-  }
-
-  get delayMs(): number {
-    return this.#live(this.#delayed)
-  }
-
-  get delayAt(): number {
-    return this.#live(this.#delayedAt)
+  /** Milliseconds until something changes by itself: a lease or a wait ends. Infinity for never. */
+  dueInMs(now: number, wall: number): number {
+    return Math.min(this.#soonestMs - now, this.#waits.delayMs - now, this.#waits.delayAt - wall)
   }
 
   isOpen(offset: number): boolean {
@@ -112,7 +93,7 @@ export class Group {
         slot.suspect = true
         if (begun) slot.attempts++
       }
-      this.#makeReady(slot)
+      this.#waits.ready(slot)
     }
   }
 
@@ -134,7 +115,7 @@ export class Group {
       if (slot === undefined || slot.token !== o[at + 1] || slot.state !== 'reserved') continue
       const from = slot.holder
       this.#release(slot)
-      this.#makeReady(slot)
+      this.#waits.ready(slot)
       // The one that gives back is not the next to get it.
       if (from !== undefined) this.turn = this.holders.indexOf(from) + 1
     }
@@ -183,7 +164,7 @@ export class Group {
       return true
     }
     if (slot.state === 'leased' || slot.state === 'reserved') return false
-    if (slot.state === 'behind') this.#behind--
+    if (slot.state === 'behind') this.#lanes.settled()
     this.settle(slot, as)
     return true
   }
@@ -203,8 +184,8 @@ export class Group {
     }
     this.#release(slot)
     slot.held = false
-    if (d > 0) this.#delay(slot)
-    else this.#makeReady(slot)
+    if (d > 0) this.#waits.delay(slot)
+    else this.#waits.ready(slot)
     this.#promote(slot.session)
   }
 
@@ -215,9 +196,7 @@ export class Group {
   /** What time brings about. True when something has changed. */
   expire(): boolean {
     const { now, wall } = this.#time
-    let changed = false
-    while (this.#delayed.key <= now) changed = this.#fallDue(this.#delayed.shift() as Slot) || changed
-    while (this.#delayedAt.key <= wall) changed = this.#fallDue(this.#delayedAt.shift() as Slot) || changed
+    const changed = this.#waits.fallDue(now, wall)
     if (now < this.#soonestMs) return changed
     this.#soonestMs = Number.POSITIVE_INFINITY
     const over: Slot[] = []
@@ -245,7 +224,7 @@ export class Group {
         if (now - Math.max(slot.sinceMs, heardMs(holder.instance)) <= SILENCE_MS) continue
         holder.silent = true
         this.#release(slot)
-        this.#makeReady(slot)
+        this.#waits.ready(slot)
         changed = true
       }
     }
@@ -255,24 +234,28 @@ export class Group {
   /** Sets aside what may go for those who have room, oldest first. `reserved` is told of each. */
   fill(reserved: (holder: Holder, slot: Slot) => void): void {
     if (this.holders.length === 0) return
-    for (const holder of this.holders) if (holder.behind.size > 0) this.#fillBehind(holder, reserved)
+    for (const holder of this.holders) {
+      while (holder.behind.size > 0 && holder.hasRoom) {
+        const slot = this.#lanes.takeFor(holder)
+        if (slot !== undefined) this.#reserve(slot, holder, reserved)
+      }
+    }
     for (;;) {
-      if (this.#behind >= MOST_BEHIND) return
-      const ready = this.#firstReady()
+      if (this.#lanes.isFull) return
+      const ready = this.#waits.first()
       this.#skipDone()
       const unmet = this.cursor < this.part.end ? this.part.offsetAt(this.cursor) : Number.POSITIVE_INFINITY
       if (ready === undefined && unmet === Number.POSITIVE_INFINITY) return
       const old = ready !== undefined && ready.offset < unmet
       const session = old ? (ready as Slot).session : this.part.sessionAt(this.cursor)
-      const owned = session === undefined ? undefined : this.#sessions.get(session)
-      const owner = owned !== undefined && owned.held > 0 ? owned.owner : undefined
+      const owner = this.#lanes.ownerOf(session)
       const next = owner ?? this.#nextHolder()
       if (next === undefined) return
       if (owner !== undefined && !owner.hasRoom && this.#nextHolder() === undefined) return
       let slot: Slot
       if (old) {
         slot = ready as Slot
-        this.#ready.shift()
+        this.#waits.shift()
       } else {
         slot = new Slot(unmet, this.part.bytesAt(this.cursor), session)
         this.slots.set(unmet, slot)
@@ -282,31 +265,13 @@ export class Group {
           slot.dueMs = due.ms
           slot.dueAt = due.wall
           slot.delayMs = due.delay
-          this.#delay(slot)
+          this.#waits.delay(slot)
           continue
         }
       }
       if (next.hasRoom) this.#reserve(slot, next, reserved)
-      else this.#putBehind(slot, owned as Session)
+      else this.#lanes.put(slot)
     }
-  }
-
-  /** The balance at `now` and `wall`, which may lie ahead of the newest record. */
-  figures(now: number, wall: number): GroupInfo {
-    const { counts, total, stale } = this
-    let leased = 0
-    let delayed = 0
-    for (const slot of this.slots.values()) {
-      const waits = slot.dueMs > now && slot.dueAt > wall
-      if (slot.state === 'leased') {
-        if (slot.held && waits) delayed++
-        else leased++
-      } else if (slot.state === 'delayed' && waits) delayed++
-    }
-    const settled = counts.acked + counts.dead + counts.expired + counts.dropped
-    const pending = total - counts.skipped - settled - leased - delayed
-    const published = total - counts.skipped
-    return { stream: this.part.stream, group: this.name, ...counts, published, pending, leased, delayed, stale }
   }
 
   /** Takes a slot of a snapshot up. */
@@ -318,32 +283,15 @@ export class Group {
         holder.reserved++
         holder.reservedBytes += slot.bytes
       } else this.#until(slot, slot.untilMs)
-    } else if (slot.state === 'delayed') this.#delay(slot)
-    else if (slot.state === 'ready') this.#makeReady(slot)
+    } else if (slot.state === 'delayed') this.#waits.delay(slot)
+    else if (slot.state === 'ready') this.#waits.ready(slot)
   }
 
   /** As {@link restore}, for what waits behind its session: once the holders are in place. */
   restoreBehind(slot: Slot): void {
     this.slots.set(slot.offset, slot)
-    this.#putBehind(slot, this.#sessionOf(slot.session as string))
+    this.#lanes.put(slot)
     this.#promote(slot.session)
-  }
-
-  #fillBehind(holder: Holder, reserved: (holder: Holder, slot: Slot) => void): void {
-    while (holder.hasRoom && holder.behind.size > 0) {
-      let oldest: Session | undefined
-      for (const name of [...holder.behind]) {
-        const session = this.#sessions.get(name)
-        const first = session === undefined ? undefined : this.#firstBehind(session)
-        if (session === undefined || first === undefined || session.owner !== holder || session.held === 0) {
-          holder.behind.delete(name)
-        } else if (oldest === undefined || first.offset < (this.#firstBehind(oldest) as Slot).offset) oldest = session
-      }
-      if (oldest === undefined) return
-      const slot = oldest.behind.shift() as Slot
-      this.#behind--
-      this.#reserve(slot, holder, reserved)
-    }
   }
 
   #nextHolder(): Holder | undefined {
@@ -383,11 +331,7 @@ export class Group {
   #own(slot: Slot, holder: Holder): void {
     slot.holder = holder
     holder.slots.add(slot)
-    if (slot.session === undefined) return
-    const session = this.#sessionOf(slot.session)
-    session.owner = holder
-    session.held++
-    if (session.behind.size > 0) holder.behind.add(slot.session)
+    this.#lanes.own(slot, holder)
   }
 
   #lease(slot: Slot): void {
@@ -417,7 +361,7 @@ export class Group {
       holder.reserved--
       holder.reservedBytes -= slot.bytes
     }
-    if (slot.session !== undefined) this.#sessionOf(slot.session).held--
+    this.#lanes.disown(slot)
   }
 
   /** The lease has run out: an attempt. Later leases of its session with the same holder go back with it, uncounted. */
@@ -428,51 +372,13 @@ export class Group {
     slot.held = false
     slot.dueMs = 0
     slot.dueAt = 0
-    this.#makeReady(slot)
+    this.#waits.ready(slot)
     if (slot.session === undefined) return
     for (const other of [...holder.slots]) {
       if (other.session !== slot.session || other.offset < slot.offset) continue
       this.#release(other)
-      this.#makeReady(other)
+      this.#waits.ready(other)
     }
-  }
-
-  #makeReady(slot: Slot): void {
-    slot.state = 'ready'
-    if (!slot.held) {
-      slot.dueMs = 0
-      slot.dueAt = 0
-    }
-    this.#ready.push(slot.offset, slot)
-  }
-
-  #delay(slot: Slot): void {
-    slot.state = 'delayed'
-    this.#delayed.push(slot.dueMs, slot)
-    this.#delayedAt.push(slot.dueAt, slot)
-  }
-
-  #fallDue(slot: Slot): boolean {
-    if (slot.state !== 'delayed' || (slot.dueMs > this.#time.now && slot.dueAt > this.#time.wall)) return false
-    this.#makeReady(slot)
-    return true
-  }
-
-  /** The key of the first that still waits. */
-  #live(heap: Heap<Slot>): number {
-    for (let top = heap.peek(); top !== undefined; top = heap.peek()) {
-      if (top.state === 'delayed') return heap.key
-      heap.shift()
-    }
-    return Number.POSITIVE_INFINITY
-  }
-
-  #firstReady(): Slot | undefined {
-    for (let top = this.#ready.peek(); top !== undefined; top = this.#ready.peek()) {
-      if (top.state === 'ready') return top
-      this.#ready.shift()
-    }
-    return undefined
   }
 
   #skipDone(): void {
@@ -480,37 +386,9 @@ export class Group {
       this.cursor++
   }
 
-  #sessionOf(name: string): Session {
-    let session = this.#sessions.get(name)
-    if (session === undefined) this.#sessions.set(name, (session = { owner: undefined, held: 0, behind: new Heap() }))
-    return session
-  }
-
-  #putBehind(slot: Slot, session: Session): void {
-    slot.state = 'behind'
-    session.behind.push(slot.offset, slot)
-    session.owner?.behind.add(slot.session as string)
-    this.#behind++
-  }
-
-  #firstBehind(session: Session): Slot | undefined {
-    for (let top = session.behind.peek(); top !== undefined; top = session.behind.peek()) {
-      if (top.state === 'behind') return top
-      session.behind.shift()
-    }
-    return undefined
-  }
-
   /** A session that nobody owns any more: the first of those that wait may go. */
-  #promote(name: string | undefined): void {
-    if (name === undefined) return
-    const session = this.#sessions.get(name)
-    if (session === undefined || session.held > 0) return
-    const first = this.#firstBehind(session)
-    if (first !== undefined) {
-      session.behind.shift()
-      this.#behind--
-      this.#makeReady(first)
-    } else if (session.behind.size === 0) this.#sessions.delete(name)
+  #promote(session: string | undefined): void {
+    const first = this.#lanes.takeFree(session)
+    if (first !== undefined) this.#waits.ready(first)
   }
 }

@@ -1,6 +1,6 @@
 import type { SnapshotHead } from './bootstrap.ts'
-import type { Channel } from './channel.ts'
 import type { StreamRecord } from './follow.ts'
+import type { Place } from './place.ts'
 import { seqOf } from './records.ts'
 import { takeSnapshot } from './snapshot.ts'
 
@@ -12,14 +12,14 @@ const EVERY_BYTES = 64 * 1_024 * 1_024
  * the snapshot before the newest, for a process that is just beginning with it.
  */
 export class Janitor {
-  readonly #channel: Channel
+  readonly #channel: Place
   #records = 0
   #bytes = 0
   #newest: SnapshotHead | undefined
   #before: SnapshotHead | undefined
   #cleaning: Promise<void> | undefined
 
-  constructor(channel: Channel) {
+  constructor(channel: Place) {
     this.#channel = channel
   }
 

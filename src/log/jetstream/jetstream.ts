@@ -41,10 +41,12 @@ import {
 import { Appender } from './append.ts'
 import { entryOf } from './bodies.ts'
 import { DESCRIPTION, streamDetails } from './bootstrap.ts'
-import { Channel, type Hall } from './channel.ts'
+import { Channel } from './channel.ts'
+import { figuresOf } from './figures.ts'
 import { Io, type StreamDetails } from './io.ts'
 import { Local } from './local.ts'
 import { partOf } from './names.ts'
+import type { Hall } from './place.ts'
 import { readPart } from './reader.ts'
 import type { FromOp, TrimOp } from './records.ts'
 
@@ -318,7 +320,7 @@ export async function jetStreamLog(link: NatsLink, options: JetStreamLogOptions 
       const list = await synced(stream === undefined ? undefined : channelOf(stream), true)
       return list
         .flatMap((channel) =>
-          [...channel.machine.groups.values()].map((group) => group.figures(channel.nowMs(), channel.wallMs())),
+          [...channel.machine.groups.values()].map((group) => figuresOf(group, channel.nowMs(), channel.wallMs())),
         )
         .filter((info) => stream === undefined || info.stream === stream)
         .sort((a, b) => (a.stream === b.stream ? (a.group < b.group ? -1 : 1) : a.stream < b.stream ? -1 : 1))

@@ -7,8 +7,8 @@ import { Heap } from '../heap.ts'
 import type { Along, Delivery, NackOptions, Settled } from '../log.ts'
 import { Slot as HeldSlot } from '../slot.ts'
 import { type Body, entryOf } from './bodies.ts'
-import type { Channel } from './channel.ts'
 import type { Group } from './group.ts'
+import type { LocalConsumer, Place } from './place.ts'
 import type { FromOp } from './records.ts'
 import type { Slot } from './slot.ts'
 
@@ -31,14 +31,14 @@ class Held extends HeldSlot {
 }
 
 /** A consumer of this process: what the machine has set aside for it, handed out when it is asked for. */
-export class Local implements Source, Lessor {
+export class Local implements Source, Lessor, LocalConsumer {
   readonly stream: string
   readonly group: string
   readonly part: string
   readonly from: FromOp
   readonly consumer: Consumer
   id = ''
-  readonly #channel: Channel
+  readonly #channel: Place
   #state: Group | undefined
   #ready = new Heap<{ readonly slot: Slot; readonly token: number; readonly sinceMs: number }>()
   #waits = false
@@ -46,7 +46,7 @@ export class Local implements Source, Lessor {
   #gone = false
 
   constructor(
-    channel: Channel,
+    channel: Place,
     place: { stream: string; part: string; group: string; from: FromOp },
     consumer: Consumer,
   ) {

@@ -1,5 +1,5 @@
 import { isBusError } from '../../kit/errors.ts'
-import type { Channel } from './channel.ts'
+import type { Place } from './place.ts'
 
 const ANSWER_MS = 1_000
 
@@ -8,13 +8,13 @@ const ANSWER_MS = 1_000
  * answers for it that nobody listens. Whoever is not there for a while is taken for dead; should it come back, its leases are void.
  */
 export class Presence {
-  readonly #channel: Channel
+  readonly #channel: Place
   readonly #absentSince = new Map<string, number>()
   #subscription: { unsubscribe(): void } | undefined
   #checkedMs = 0
   #count = 0
 
-  constructor(channel: Channel) {
+  constructor(channel: Place) {
     this.#channel = channel
     this.instance = channel.sender.instance
     this.#listen()

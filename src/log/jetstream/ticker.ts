@@ -1,5 +1,5 @@
 import type { Timer } from '../../kit/env.ts'
-import type { Channel } from './channel.ts'
+import type { Place } from './place.ts'
 
 const LOOK_MS = 10
 const HEARTBEAT_MS = 1_000
@@ -7,13 +7,15 @@ const TURN_MS = 15
 
 /** Lets time pass for the machine where no records do: when something falls due, and as a sign of life of those who hold something. */
 export class Ticker {
-  readonly #channel: Channel
+  readonly #channel: Place
+  readonly #presence: { checkNeighbour(): Promise<void> }
   #timer: Timer | undefined
   #atMs = Number.POSITIVE_INFINITY
   #tickedMs = Number.NEGATIVE_INFINITY
   #ended = false
 
-  constructor(channel: Channel) {
+  constructor(channel: Place, presence: { checkNeighbour(): Promise<void> }) {
+    this.#presence = presence
     this.#channel = channel
   }
 
@@ -48,7 +50,7 @@ export class Ticker {
   }
 
   #look(): void {
-    const { machine, locals, sender, presence } = this.#channel
+    const { machine, locals, sender } = this.#channel
     if (this.#ended || locals.size === 0 || !this.#channel.hall.io.link.watch.isUp) return
     const now = this.#channel.nowMs()
     const wall = this.#channel.wallMs()
@@ -57,7 +59,7 @@ export class Ticker {
     let dueMs = Number.POSITIVE_INFINITY
     for (const group of machine.groups.values()) {
       if (group.holders.length === 0) continue
-      dueMs = Math.min(dueMs, group.leaseMs - now, group.delayMs - now, group.delayAt - wall)
+      dueMs = Math.min(dueMs, group.dueInMs(now, wall))
       for (const { slots, instance } of group.holders) {
         if (slots.size === 0) continue
         held = true
@@ -66,7 +68,7 @@ export class Ticker {
     }
     const silentMs = this.#channel.env.monotonicMs() - sender.seenMs
     if (held) {
-      void presence.checkNeighbour()
+      void this.#presence.checkNeighbour()
       dueMs = Math.min(dueMs, HEARTBEAT_MS - silentMs + (mine ? 0 : HEARTBEAT_MS))
     }
     if (dueMs === Number.POSITIVE_INFINITY) return

@@ -1,0 +1,196 @@
+import { BusError } from '../../kit/errors.ts'
+import { bootMachine, ensureStream, newestSnapshot, streamDetails } from './bootstrap.ts'
+import { Follower, type StreamRecord } from './follow.ts'
+import type { Machine, MachineEvents } from './machine.ts'
+import type { Place } from './place.ts'
+import { PER_RECORD } from './records.ts'
+
+const AGAIN_MS = 100
+
+/** Whose thread it is. */
+export interface ThreadOwner extends Place, MachineEvents {
+  machine: Machine
+  apply(record: StreamRecord): void
+  /** It begins anew, under another name. */
+  rejoin(): void
+  /** Those who wait for more look again. */
+  grown(): void
+}
+
+/** Keeps a process at the stream of a channel: every record once and in order, across losses of the connection and of records. */
+export class Thread {
+  readonly #owner: ThreadOwner
+  #follower: Follower | undefined
+  /** When the stream was made: another one of the same name has another time. */
+  #created = ''
+  /** The highest sequence that the server is known to have had. */
+  #seen = 0
+  #restarting = false
+
+  constructor(owner: ThreadOwner) {
+    this.#owner = owner
+  }
+
+  /** Resolves once everything is applied that was there at the time of the call. */
+  async begin(): Promise<void> {
+    const { hall, names } = this.#owner
+    const details = await ensureStream(hall.io, names, hall.settings)
+    const to = this.#seen
+    this.#created = details.created
+    this.#seen = details.state.last_seq
+    if (to > details.state.last_seq) this.#lost(details.state.last_seq + 1, to)
+    this.#owner.machine = await bootMachine(hall.io, names, this.#owner)
+    await this.#follow()
+    await this.#owner.reached(details.state.last_seq)
+  }
+
+  /** The server has acknowledged this sequence. */
+  saw(seq: number): void {
+    if (seq > this.#seen) this.#seen = seq
+  }
+
+  /** The connection stands again. `isOpen`: the channel was followed; otherwise only what it published is looked after. */
+  async restored(isOpen: boolean): Promise<void> {
+    if (isOpen) {
+      this.#stop()
+      await this.#restart()
+      return
+    }
+    if (this.#seen === 0) return
+    try {
+      const details = await streamDetails(this.#owner.hall.io, this.#owner.names)
+      const to = this.#seen
+      const last = details?.state.last_seq ?? 0
+      this.#seen = last
+      if (last < to) this.#lost(last + 1, to)
+    } catch {
+      // The connection is gone again; the next time comes.
+    }
+  }
+
+  end(): void {
+    this.#stop()
+  }
+
+  #stop(): void {
+    const follower = this.#follower
+    this.#follower = undefined
+    follower?.end()
+  }
+
+  async #follow(): Promise<void> {
+    const { hall, names, machine } = this.#owner
+    const follower = new Follower(hall.io, {
+      stream: names.stream,
+      root: names.root,
+      from: machine.seq + 1,
+      record: (record) => {
+        if (follower === this.#follower) this.#take(record)
+      },
+      broken: () => {
+        if (follower === this.#follower) void this.#restart()
+      },
+    })
+    this.#follower = follower
+    await follower.start()
+  }
+
+  #take(record: StreamRecord): void {
+    const next = this.#owner.machine.seq + 1
+    if (record.seq < next) return
+    if (record.seq > next) {
+      // Records are missing before this one: a snapshot stands for them, or they are lost.
+      this.#stop()
+      void this.#reload(next, record.seq - 1)
+      return
+    }
+    if (record.seq > this.#seen) this.#seen = record.seq
+    this.#owner.apply(record)
+  }
+
+  async #reload(from: number, to: number): Promise<void> {
+    const { hall, names } = this.#owner
+    try {
+      const snapshot = await newestSnapshot(hall.io, names)
+      if (snapshot !== undefined && snapshot.seq >= from) {
+        await this.#reboot()
+        return
+      }
+      this.#lost(from, to)
+      this.#owner.machine.seq = to
+      await this.#follow()
+    } catch {
+      await this.#restart()
+    }
+  }
+
+  /** The machine is made anew from what the server has; what this process holds in it goes on. */
+  async #reboot(): Promise<void> {
+    const owner = this.#owner
+    owner.machine = await bootMachine(owner.hall.io, owner.names, owner)
+    for (const [id, local] of owner.locals) {
+      local.restart(id)
+      const found = owner.machine.holders.get(id)
+      if (found === undefined) continue
+      for (const slot of found.holder.slots) if (slot.state === 'reserved') local.reserved(found.group, slot)
+    }
+    await this.#follow()
+    owner.sender.again()
+    for (const local of owner.locals.values()) local.pump()
+  }
+
+  #lost(from: number, to: number): void {
+    const { names, machine, hall } = this.#owner
+    for (const part of machine.parts.values()) {
+      const [first, last] = [String(from * PER_RECORD), String(to * PER_RECORD + PER_RECORD - 1)]
+      part.gaps.push({ type: 'gap', stream: part.stream, from: first, to: last, reason: 'lost' })
+    }
+    const text = `the channel "${names.channel}" lacks the records ${from} to ${to}, which NATS had acknowledged`
+    const error = new BusError('DATA_LOSS', text, { details: { channel: names.channel, from, to } })
+    hall.onEvent({ type: 'data-loss', error })
+  }
+
+  /** Takes the thread up again, until that succeeds or the connection is lost once more. */
+  async #restart(): Promise<void> {
+    if (this.#restarting) return
+    this.#restarting = true
+    const { hall, env } = this.#owner
+    try {
+      while (!this.#owner.closed && hall.io.link.watch.isUp) {
+        try {
+          await this.#resume()
+          return
+        } catch {
+          await new Promise<void>((resolve) => void env.after(AGAIN_MS, resolve))
+        }
+      }
+    } finally {
+      this.#restarting = false
+    }
+  }
+
+  async #resume(): Promise<void> {
+    const owner = this.#owner
+    const { hall, names } = owner
+    const found = await streamDetails(hall.io, names)
+    if (found !== undefined && found.created === this.#created && found.state.last_seq >= this.#seen) {
+      this.#stop()
+      await this.#follow()
+      owner.sender.again()
+      return
+    }
+    const details = found ?? (await ensureStream(hall.io, names, hall.settings))
+    const from = details.created === this.#created ? details.state.last_seq + 1 : 1
+    const to = this.#seen
+    owner.bodies.clear()
+    owner.machine = await bootMachine(hall.io, names, owner)
+    this.#created = details.created
+    this.#seen = details.state.last_seq
+    if (to >= from) this.#lost(from, to)
+    this.#stop()
+    await this.#follow()
+    await owner.reached(details.state.last_seq)
+    owner.rejoin()
+    owner.grown()
+  }
+}
