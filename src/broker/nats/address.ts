@@ -21,7 +21,7 @@ const PORT = 4222
 export function parseNatsUrl(url: string): NatsAddress {
   const parts = typeof url === 'string' ? SHAPE.exec(url.trim()) : null
   const hosts = parts?.groups?.hosts?.split(',') ?? []
-  if (parts === null || !hosts.every((host) => HOST.test(host))) wrong()
+  if (parts === null || !hosts.every(isHost)) wrong()
   const tls = parts[1]?.toLowerCase() === 'tls'
   const servers = hosts.map((host) => (/:\d+$/.test(host) ? host : `${host}:${PORT}`))
   const who = parts.groups?.who
@@ -29,6 +29,11 @@ export function parseNatsUrl(url: string): NatsAddress {
   const colon = who.indexOf(':')
   if (colon < 0) return { servers, tls, token: decoded(who) }
   return { servers, tls, user: decoded(who.slice(0, colon)), pass: decoded(who.slice(colon + 1)) }
+}
+
+function isHost(host: string): boolean {
+  const port = /:(\d+)$/.exec(host)?.[1]
+  return HOST.test(host) && (port === undefined || (Number(port) > 0 && Number(port) < 65_536))
 }
 
 function decoded(text: string): string {

@@ -1,7 +1,12 @@
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startNats } from '../../../test/servers/nats.ts'
+import { startProxy } from '../../../test/servers/proxy.ts'
 import { freePort, type Server } from '../../../test/servers/server.ts'
 import type { LinkEvent } from '../watch.ts'
 import { connectNats } from './connect.ts'
@@ -129,4 +134,135 @@ test('a server that stops answering is noticed within 5 s, also while much is to
   own.resume()
   await expect.poll(() => [quiet.watch.isUp, busy.watch.isUp], { timeout: 5_000 }).toEqual([true, true])
   expect(await busy.ask('$JS.API.INFO')).toBeDefined()
+})
+
+test('a token is one way to say who one is', async () => {
+  await using own = await startNats('authorization { token: "se/cret" }')
+  await using link = await connectNats(own.url.replace('//', '//se%2Fcret@'))
+  expect(link.url).not.toContain('cret')
+  expect(await fault(connectNats(own.url.replace('//', '//other@')))).toMatchObject({ code: 'BROKER_REFUSED' })
+})
+
+test('by TLS it works with the authority of the certificate, and says what is missing without', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'swarmbus-tls-'))
+  try {
+    const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost']
+    execFileSync(
+      'openssl',
+      [...args, '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', 'key.pem', '-out', 'cert.pem'],
+      {
+        cwd: folder,
+        stdio: 'ignore',
+      },
+    )
+    const ca = readFileSync(join(folder, 'cert.pem'), 'utf8')
+    await using secure = await startNats(`tls {
+      cert_file: "${join(folder, 'cert.pem')}", key_file: "${join(folder, 'key.pem')}" }`)
+    const url = secure.url.replace('nats:', 'tls:')
+    {
+      await using link = await connectNats(url, { client: { tls: { ca } } })
+      expect(link.url).toBe(url)
+      expect(await link.ask('$JS.API.INFO')).toBeDefined()
+    }
+    for (const one of [url, secure.url]) {
+      const error = await fault(connectNats(one))
+      expect(error).toMatchObject({ code: 'BROKER_REFUSED' })
+      expect(error.message).toContain('client.tls.ca')
+    }
+    const plain = await fault(connectNats(withUser().replace('nats:', 'tls:')))
+    expect(plain).toMatchObject({ code: 'BROKER_REFUSED' })
+    expect(plain.message).toContain("does not support 'tls'")
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+test('a reset connection comes back, and so do its subscriptions', async () => {
+  await using proxy = await startProxy(server.port)
+  await using link = await connectNats(proxy.url('nats', 'bee:hon%40ey'))
+  const got: string[] = []
+  link.connection.subscribe('t', { callback: (_, message) => void got.push(message.string()) })
+  const types: string[] = []
+  link.watch.on(({ type }) => void types.push(type))
+  for (let round = 0; round < 3; round++) {
+    await link.connection.flush()
+    proxy.reset()
+    await expect.poll(() => types.filter((type) => type === 'restored').length).toBe(round + 1)
+    link.connection.publish('t', String(round))
+    await expect.poll(() => got.length).toBe(round + 1)
+  }
+  expect(got).toEqual(['0', '1', '2'])
+})
+
+test('a question that the server carried out, and whose answer was cut off, is one of unknown outcome', async () => {
+  await using proxy = await startProxy(server.port)
+  await using link = await connectNats(proxy.url('nats', 'bee:hon%40ey'))
+  const cut = proxy.resetAfter((bytes) => bytes.includes('STREAM.CREATE'))
+  const config = JSON.stringify({ name: 'cut', subjects: ['cut'] })
+  expect(await fault(link.ask('$JS.API.STREAM.CREATE.cut', config))).toMatchObject({ code: 'BROKER_TIMEOUT' })
+  await cut
+  await using other = await connectNats(withUser())
+  expect((await other.ask('$JS.API.STREAM.INFO.cut')).json<{ config: { name: string } }>().config.name).toBe('cut')
+})
+
+test('300 ms each way is slow, not lost', async () => {
+  await using proxy = await startProxy(server.port)
+  proxy.delay(300)
+  await using link = await connectNats(proxy.url('nats', 'bee:hon%40ey'))
+  const types: string[] = []
+  link.watch.on(({ type }) => void types.push(type))
+  const untilMs = performance.now() + 6_000
+  while (performance.now() < untilMs) await link.ask('$JS.API.INFO')
+  expect(types).toEqual([])
+}, 15_000)
+
+test('a server that refuses for a while is tried until it takes the link again', async () => {
+  await using own = await startNats()
+  await using link = await connectNats(own.url, { retryMs: 20, longestRetryMs: 50 })
+  const whys: string[] = []
+  link.watch.on((event) => {
+    if (event.type === 'retry') whys.push(event.why)
+  })
+  await own.kill()
+  await own.start({ args: ['--user', 'other', '--pass', 'other'] })
+  await expect.poll(() => whys.filter((why) => /Authorization Violation/i.test(why)).length).toBeGreaterThan(3)
+  expect(link.connection.isClosed()).toBe(false)
+  await own.kill()
+  await own.start()
+  await expect.poll(() => link.watch.isUp, { timeout: 5_000 }).toBe(true)
+})
+
+test('a link that hangs while it connects again ends at once when it is closed, and leaves no socket', async () => {
+  await using proxy = await startProxy(server.port)
+  const link = await connectNats(proxy.url('nats', 'bee:hon%40ey'), { retryMs: 10, longestRetryMs: 10 })
+  proxy.stall()
+  proxy.reset()
+  await expect.poll(() => link.watch.isUp).toBe(false)
+  await expect.poll(() => proxy.connections).toBe(1)
+  const beganMs = performance.now()
+  await link[Symbol.asyncDispose]()
+  expect(performance.now() - beganMs).toBeLessThan(500)
+  proxy.resume()
+  await expect.poll(() => proxy.connections).toBe(0)
+})
+
+test('what a listener throws does not keep the link from coming back', async () => {
+  await using proxy = await startProxy(server.port)
+  await using link = await connectNats(proxy.url('nats', 'bee:hon%40ey'))
+  link.watch.on(() => {
+    throw new Error('from the listener')
+  })
+  const types: string[] = []
+  link.watch.on(({ type }) => void types.push(type))
+  proxy.reset()
+  await expect.poll(() => types).toEqual(['lost', 'restored'])
+  expect(await link.ask('$JS.API.INFO')).toBeDefined()
+})
+
+test.each<[string, object]>([
+  ['connectTimeoutMs', { connectTimeoutMs: 0 }],
+  ['retryMs', { retryMs: -1 }],
+  ['there is no option', { other: 1 }],
+])('wrong options are refused: %s', async (name, options) => {
+  await expect(connectNats(withUser(), options)).rejects.toThrow(name)
 })
