@@ -15,8 +15,16 @@ export interface RedisScript {
   readonly sha: string
 }
 
-/** A connection of its own: a call that blocks in the server holds up nobody else. Is not opened again when it is lost. */
+/**
+ * A connection of its own: a call that blocks in the server holds up nobody else. Is not opened again when it is lost, when its link is
+ * closed, when its master was replaced, or its slot has moved. Disposal ends it at once, also while a call blocks. Once it has subscribed
+ * to something it takes no other commands.
+ */
 export interface RedisLine extends AsyncDisposable {
+  /**
+   * As that of the link. What waits in the server by its own wish (BLOCK, WAIT) may wait that long; when the answer is overdue by more than
+   * 3 s, the line is lost. BLOCK 0 has no limit: then only the system notices a half-open connection.
+   */
   command(args: readonly RedisArg[]): Promise<RedisReply>
   /** The bytes of each message that is published to the channel from when the promise resolves on; by SSUBSCRIBE in a cluster. */
   subscribe(channel: string, onMessage: (bytes: Buffer) => void): Promise<void>
@@ -24,7 +32,7 @@ export interface RedisLine extends AsyncDisposable {
   /** As `subscribe`, for a glob pattern of Redis. Not sharded. */
   subscribePattern(pattern: string, onMessage: (bytes: Buffer, channel: string) => void): Promise<void>
   unsubscribePattern(pattern: string): Promise<void>
-  /** Called once, when the connection is lost. */
+  /** Called once, when the connection is lost; not for its own disposal. */
   onLost(run: (why: string) => void): void
 }
 
@@ -36,10 +44,10 @@ export interface RedisLink extends AsyncDisposable {
   readonly kind: 'single' | 'sentinel' | 'cluster'
   /** For people, without secrets. */
   readonly url: string
-  /** Whether the connection stands, and who is told when that changes. */
+  /** Whether the connection stands (in a cluster: those to all masters), and who is told when that changes. */
   readonly watch: Watch
   /**
-   * One command, to the node of the key. Rejects with BROKER_UNREACHABLE when it was surely not carried out, with BROKER_TIMEOUT when
+   * One command, to the node of the key. Answers have the shapes of RESP2. Rejects with BROKER_UNREACHABLE when it was surely not carried out, with BROKER_TIMEOUT when
    * that is unknown (the connection was lost, or no answer came in time), or with what the server answered. It is never sent again by itself.
    */
   command(key: string | undefined, args: readonly RedisArg[], timeoutMs?: number): Promise<RedisReply>
@@ -61,7 +69,7 @@ export interface RedisLinkOptions {
   /** Between tries to connect again: the first wait, and the longest. Default 50 and 2 000; each ±25 %. */
   readonly retryMs?: number
   readonly longestRetryMs?: number
-  /** Settings of the client's TLS and the like. */
+  /** Settings of the client, such as `{ socket: { tls: true, ca } }`. What this link decides itself counts above them. */
   readonly client?: RedisClientOptions
 }
 

@@ -1,6 +1,6 @@
 import type { RedisLink } from '../../broker/redis/link.ts'
 import { aRedisLink, aRedisPrefix } from '../../broker/redis/names.ts'
-import type { LinkEvent } from '../../broker/watch.ts'
+import { type LinkEvent, Watch } from '../../broker/watch.ts'
 import { aFlag, aFunction, anObject, checkOption, checkOptions, shown, whole } from '../../kit/check.ts'
 import { type Env, systemEnv } from '../../kit/env.ts'
 import { BusError, isBusError } from '../../kit/errors.ts'
@@ -55,7 +55,11 @@ export function redisWire(link: RedisLink, options: RedisWireOptions = {}): Wire
   const root = `${prefix}:wire:`
   const groups = new Map<string, Group>()
   const subscriptions = new Set<WireSubscription>()
-  const events = tellOnce(env, onEvent)
+  const watch = new Watch()
+  const events = tellOnce(env, (event) => {
+    watch.tell(event)
+    onEvent?.(event)
+  })
   const routes = keepRoutes({ link, env, onEvent: events.line })
   const watching = link.watch.on(events.link)
   /** Frames that the server has not answered. */
@@ -125,6 +129,7 @@ export function redisWire(link: RedisLink, options: RedisWireOptions = {}): Wire
 
   return Object.freeze({
     name: 'redis',
+    watch,
 
     publish(topic: string, frame: Uint8Array): void {
       mustBeOpen()

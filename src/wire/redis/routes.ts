@@ -2,7 +2,7 @@ import type { RedisLine, RedisLink } from '../../broker/redis/link.ts'
 import type { LinkEvent } from '../../broker/watch.ts'
 import { backoffMs } from '../../kit/backoff.ts'
 import type { Env, Timer } from '../../kit/env.ts'
-import { type BusError, isBusError } from '../../kit/errors.ts'
+import { BusError, isBusError } from '../../kit/errors.ts'
 
 const BACKOFF = { firstMs: 50, mostMs: 2_000 }
 
@@ -16,7 +16,7 @@ export interface Route {
 
 /** The subscriptions of a wire at the server, which follow what is wanted. */
 export interface Routes {
-  /** Resolves when the server has it; rejects with BROKER_REFUSED when it will not have it. */
+  /** Resolves when the server has it; rejects with BROKER_REFUSED when it will not have it, with SUBSCRIPTION_ENDED when it is wanted no more. */
   want(route: Route): Promise<void>
   unwant(route: Route): void
   close(): Promise<void>
@@ -192,6 +192,8 @@ export function keepRoutes({ link, env, onEvent }: RoutesParts): Routes {
     },
 
     unwant(route: Route): void {
+      const why = `the subscription of ${route.name} has ended`
+      wanted.get(route.name)?.stands.reject(new BusError('SUBSCRIPTION_ENDED', why))
       wanted.delete(route.name)
       void follow()
     },

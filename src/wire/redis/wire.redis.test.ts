@@ -130,6 +130,17 @@ test('a subscription that ends and comes back at once stands', async () => {
   expect(heard).toHaveLength(50)
 })
 
+test('`ready` of a subscription that ends before it stands rejects, and with the wire, too', async () => {
+  await using link = await connectRedis(server.url)
+  await using wire = redisWire(link, { prefix: 'early' })
+  const one = wire.subscribe('a', () => undefined)
+  one.unsubscribe()
+  await expect(one.ready).rejects.toMatchObject({ code: 'SUBSCRIPTION_ENDED' })
+  const two = wire.subscribe('a', () => undefined)
+  await wire[Symbol.asyncDispose]()
+  await expect(two.ready).rejects.toMatchObject({ code: 'SUBSCRIPTION_ENDED' })
+})
+
 test('after the server came back all subscriptions stand again, later frames arrive, and the gap is told', async () => {
   await using own = await startRedis({ appendonly: 'no' })
   await using link = await connectRedis(own.url)
