@@ -164,7 +164,7 @@ test('[C15] the work of a dead member is claimed after its visibility time, and 
   await link.command(undefined, ['XGROUP', 'CREATE', stream, 'agents', '0', 'MKSTREAM'])
   await link.command(undefined, ['XREADGROUP', 'GROUP', 'agents', 'gone', 'COUNT', '1', 'STREAMS', stream, '>'])
   let release = (): void => {}
-  const options = { visibilityMs: 300, concurrency: 5 }
+  const options = { visibilityMs: 600, concurrency: 5 }
   const red = watched({ ...options, consumer: 'red' }, (n) =>
     n === 'slow' ? new Promise<void>((resolve) => (release = resolve)) : undefined,
   )
