@@ -91,10 +91,8 @@ test('a place that takes connections and says nothing is given up in time, and i
 test('of several servers the one that answers is used', async () => {
   const dead = await freePort()
   await using link = await connectNats(`nats://bee:hon%40ey@127.0.0.1:${dead},127.0.0.1:${server.port}`)
-  expect(link.connection.getServers().map(({ listen }) => listen)).toEqual([
-    `127.0.0.1:${dead}`,
-    `127.0.0.1:${server.port}`,
-  ])
+  const listed = link.connection.getServers().map(({ listen }) => listen)
+  expect(new Set(listed)).toEqual(new Set([`127.0.0.1:${dead}`, `127.0.0.1:${server.port}`]))
   expect(await link.ask('$JS.API.INFO')).toBeDefined()
 })
 
