@@ -130,6 +130,29 @@ test('a subscription that ends and comes back at once stands', async () => {
   expect(heard).toHaveLength(50)
 })
 
+test('what Redis takes for a glob is ordinary in topics and patterns', async () => {
+  await using link = await connectRedis(server.url)
+  await using wire = redisWire(link, { prefix: 'globs', echo: true })
+  const odd = ['a[b]', 'q?', 'b\\s', '^x', 'x*y', 'é🐝', '{t}', '[^a]', 'a-z']
+  const heard: string[] = []
+  for (const token of odd) {
+    await wire.subscribe(`${token}.*`, (topic) => void heard.push(`${token} by pattern: ${topic}`)).ready
+    await wire.subscribe(`${token}.exact`, (topic) => void heard.push(`${token}: ${topic}`)).ready
+  }
+  for (const token of odd) wire.publish(`${token}.exact`, Buffer.from('x'))
+  // What the globs would fit if they were not escaped.
+  for (const topic of ['ab.exact', 'qq.exact', 'bs.exact', 'xzy.exact', 'b.exact'])
+    wire.publish(topic, Buffer.from('x'))
+  let ended = false
+  await wire.subscribe('end', () => {
+    ended = true
+  }).ready
+  wire.publish('end', Buffer.from('x'))
+  await expect.poll(() => ended).toBe(true)
+  const expected = odd.flatMap((token) => [`${token} by pattern: ${token}.exact`, `${token}: ${token}.exact`])
+  expect(heard.toSorted()).toEqual(expected.toSorted())
+})
+
 test('`ready` of a subscription that ends before it stands rejects, and with the wire, too', async () => {
   await using link = await connectRedis(server.url)
   await using wire = redisWire(link, { prefix: 'early' })
