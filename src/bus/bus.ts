@@ -61,8 +61,8 @@ export interface Bus extends Publisher, KeptVerbs, AsyncDisposable {
   /** The agents, all or those of a type or capability. */
   agents(query?: { readonly type?: string; readonly capability?: string }): readonly AgentInfo[]
   /**
-   * Resolves when the processes that were on the wire before are known, at most about a second after the wire carries frames; at once
-   * without a wire. Rejects when the wire refuses.
+   * Resolves when the processes that were on the wire before are known: at most a second after the wire carries frames, and at most 5 s in
+   * all, when it cannot yet; at once without a wire. Rejects when the wire refuses.
    */
   readonly ready: Promise<void>
   /** The other processes on the wire, with their agents. */

@@ -139,6 +139,8 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
       return keeper
     })
     await keeper?.refresh()
+    // A request right after this finds the responders of other processes.
+    await bus.ready
     return bus
   } catch (error) {
     await onClosed?.()

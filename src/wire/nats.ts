@@ -81,6 +81,7 @@ export function natsWire(link: NatsLink, options: NatsWireOptions = {}): Wire {
 
   return Object.freeze({
     name: 'nats',
+    watch: link.watch,
 
     publish(topic: string, frame: Uint8Array): void {
       mustBeOpen()

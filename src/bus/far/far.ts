@@ -27,6 +27,8 @@ const MOST_CHAIN = 64
 /** Processes that are asked who they are within so many milliseconds. */
 const MOST_ASKED = 100
 const ASK_AGAIN_MS = 1_000
+/** A bus whose wire cannot carry frames yet is ready after so long, alone. */
+const LONGEST_MS = 5_000
 
 /** What joining needs of the bus besides its core. */
 export interface FarOptions {
@@ -224,7 +226,18 @@ export class Far implements FarSide {
     }
   }
 
+  /** Also with a wire that carries nothing yet, the bus may be used before long; it joins as soon as it can. */
   async #join(): Promise<void> {
+    const late = Promise.withResolvers<void>()
+    const timer = this.#core.env.after(LONGEST_MS, late.resolve)
+    try {
+      await Promise.race([this.#joined(), late.promise])
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  async #joined(): Promise<void> {
     const onFrame = (_topic: string, bytes: Uint8Array): void => this.#take(bytes)
     for (const topic of [topicOf(this.id), ALL_TOPIC]) this.#subscriptions.push(this.#wire.subscribe(topic, onFrame))
     await Promise.all(this.#subscriptions.map((one) => one.ready))

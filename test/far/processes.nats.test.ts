@@ -1,0 +1,4 @@
+import { startNats } from '../servers/nats.ts'
+import { processCases } from './cases.ts'
+
+processCases(() => startNats())

@@ -1,0 +1,4 @@
+import { startRedis } from '../servers/redis.ts'
+import { processCases } from './cases.ts'
+
+processCases(() => startRedis())
