@@ -1,4 +1,3 @@
-import { headers } from '@nats-io/transport-node'
 import type { NatsLink } from '../broker/nats/link.ts'
 import { tokenOf } from '../broker/nats/subject.ts'
 import { BusError, describeThrown, isBusError } from '../kit/errors.ts'
@@ -121,9 +120,8 @@ export async function openLeaseStore(link: NatsLink, prefix: string, replicas: n
   }
 
   async function put(subject: string, payload: string, replaced?: number): Promise<number | undefined> {
-    const head = headers()
-    if (replaced !== undefined) head.set('Nats-Expected-Last-Subject-Sequence', String(replaced))
-    const answer = (await link.ask(subject, payload, { headers: head })).json<Answer>()
+    const headers = replaced === undefined ? {} : { 'Nats-Expected-Last-Subject-Sequence': String(replaced) }
+    const answer = (await link.ask(subject, payload, { headers })).json<Answer>()
     if (answer.error?.err_code === WRONG_SEQUENCE) return undefined
     if (answer.error !== undefined || answer.seq === undefined) throw fault(answer, 'a lease could not be written')
     // Numbers only grow, but in a stream that was made anew.

@@ -9,7 +9,6 @@ export const THIRD_PARTY: Readonly<Record<string, readonly string[]>> = {
   'src/broker/redis/': ['redis'],
   'src/broker/nats/': ['@nats-io/transport-node'],
   'src/log/jetstream/': ['@nats-io/jetstream'],
-  'src/lease/nats-store.ts': ['@nats-io/transport-node'],
   [PROGRAM]: ['commander'],
 }
 

@@ -1,6 +1,8 @@
 import {
   connect,
   type Msg,
+  type MsgHdrs,
+  headers as makeHeaders,
   type NatsConnection,
   type NatsConnectionImpl,
   type NodeConnectionOptions,
@@ -125,16 +127,18 @@ export async function connectNats(url: string, options: NatsLinkOptions = {}): P
         )
       }
       pending.add(lost)
-      connection.request(subject, payload, { timeout: timeoutMs, ...(headers && { headers }) }).then(
-        (answer) => {
-          pending.delete(lost)
-          resolve(answer)
-        },
-        (error: unknown) => {
-          pending.delete(lost)
-          reject(askFault(error, subject))
-        },
-      )
+      connection
+        .request(subject, payload, { timeout: timeoutMs, ...(headers && { headers: headersOf(headers) }) })
+        .then(
+          (answer) => {
+            pending.delete(lost)
+            resolve(answer)
+          },
+          (error: unknown) => {
+            pending.delete(lost)
+            reject(askFault(error, subject))
+          },
+        )
     })
   }
 
@@ -180,6 +184,12 @@ async function open(
   } catch (error) {
     throw connectFault(error, place)
   }
+}
+
+function headersOf(fields: Readonly<Record<string, string>>): MsgHdrs {
+  const made = makeHeaders()
+  for (const [name, value] of Object.entries(fields)) made.set(name, value)
+  return made
 }
 
 function who({ user, pass, token }: NatsAddress): Pick<NodeConnectionOptions, 'user' | 'pass' | 'token'> {

@@ -1,4 +1,4 @@
-import type { Msg, MsgHdrs, NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node'
+import type { Msg, NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node'
 import type { Env } from '../../kit/env.ts'
 import type { Watch } from '../watch.ts'
 
@@ -23,7 +23,7 @@ export interface NatsLink extends AsyncDisposable {
 
 /** How {@link NatsLink.ask} asks. */
 export interface NatsAskOptions {
-  readonly headers?: MsgHdrs
+  readonly headers?: Readonly<Record<string, string>>
   /** Milliseconds for the answer. Default 5 000. */
   readonly timeoutMs?: number
 }
