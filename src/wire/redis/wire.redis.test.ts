@@ -9,6 +9,7 @@ import type { RedisLink } from '../../broker/redis/link.ts'
 import type { LinkEvent } from '../../broker/watch.ts'
 import type { BusError } from '../../kit/errors.ts'
 import { wireConformance } from '../conformance/suite.ts'
+import type { WireSubscription } from '../wire.ts'
 import { type RedisWireOptions, redisWire } from './redis.ts'
 
 let server: Server
@@ -47,7 +48,7 @@ wireConformance(
 const text = (frame: Uint8Array): string => Buffer.from(frame).toString()
 
 /** What there is at the server. */
-async function subscribed(link: RedisLink): Promise<object> {
+async function atServer(link: RedisLink): Promise<object> {
   const channels = (await link.command(undefined, ['PUBSUB', 'CHANNELS'])) as unknown[]
   const clients = String(await link.command(undefined, ['CLIENT', 'LIST']))
   return {
@@ -89,7 +90,7 @@ test('[Z95] a message published in one process reaches subscribers in another, a
 test('1,000 subscriptions that come and go in a race leave channels, keys and connections of the server as before, and none that should stand is missing', async () => {
   await using link = await connectRedis(server.url)
   await using wire = redisWire(link, { prefix: 'races', echo: true })
-  const before = await subscribed(link)
+  const before = await atServer(link)
   const heard = new Map<string, number>()
   const waits: Promise<void>[] = []
   for (let index = 0; index < 1_000; index++) {
@@ -109,7 +110,43 @@ test('1,000 subscriptions that come and go in a race leave channels, keys and co
   await expect.poll(() => [...heard.values()].reduce((sum, count) => sum + count, 0)).toBe(10)
   expect(heard.size).toBe(topics.length)
   await wire[Symbol.asyncDispose]()
-  await expect.poll(() => subscribed(link)).toEqual(before)
+  await expect.poll(() => atServer(link)).toEqual(before)
+})
+
+test('subscriptions that come and go while their connection is cut again and again end as they should', async () => {
+  await using link = await connectRedis(server.url)
+  await using wire = redisWire(link, { prefix: 'cuts', echo: true })
+  const before = await atServer(link)
+  const heard = new Map<string, number>()
+  const open = new Map<string, WireSubscription>()
+  for (let round = 0; round < 600; round++) {
+    const topic = `t.${(round * 7) % 23}`
+    const pattern = round % 2 === 0 ? topic : `${topic}.*`
+    const known = open.get(pattern)
+    if (known === undefined) {
+      open.set(
+        pattern,
+        wire.subscribe(pattern, () => void heard.set(pattern, (heard.get(pattern) ?? 0) + 1)),
+      )
+    } else {
+      known.unsubscribe()
+      open.delete(pattern)
+    }
+    if (round % 40 === 20) void link.command(undefined, ['CLIENT', 'KILL', 'TYPE', 'PUBSUB'])
+    if (round % 10 === 0) await link.command(undefined, ['PING'])
+  }
+  await Promise.all([...open.values()].map(({ ready }) => ready))
+  // The last cut may not be known here yet: the server says what stands.
+  const globs = [...open.keys()].filter((pattern) => pattern.endsWith('*')).length
+  await expect.poll(() => atServer(link)).toMatchObject({ globs, channels: open.size - globs })
+  for (let number = 0; number < 23; number++) {
+    wire.publish(`t.${number}`, Buffer.from('x'))
+    wire.publish(`t.${number}.y`, Buffer.from('x'))
+  }
+  await expect.poll(() => [...heard.keys()].toSorted()).toEqual([...open.keys()].toSorted())
+  expect([...heard.values()]).toEqual([...open.keys()].map(() => 1))
+  await wire[Symbol.asyncDispose]()
+  await expect.poll(() => atServer(link)).toEqual(before)
 })
 
 test('a subscription that ends and comes back at once stands', async () => {
