@@ -56,12 +56,11 @@ export function redisWire(link: RedisLink, options: RedisWireOptions = {}): Wire
   const groups = new Map<string, Group>()
   const subscriptions = new Set<WireSubscription>()
   const watch = new Watch()
-  const events = tellOnce(env, (event) => {
-    watch.tell(event)
-    onEvent?.(event)
-  })
+  if (onEvent !== undefined) watch.on(onEvent)
+  const events = tellOnce(env, watch)
   const routes = keepRoutes({ link, env, onEvent: events.line })
   const watching = link.watch.on(events.link)
+  if (!link.watch.isUp) events.link({ type: 'lost', why: 'there was no connection yet' })
   /** Frames that the server has not answered. */
   const flights = new Set<Promise<void>>()
   let closed = false

@@ -1,22 +1,14 @@
-import type { LinkEvent } from '../../broker/watch.ts'
+import type { LinkEvent, Watch } from '../../broker/watch.ts'
 import type { Env } from '../../kit/env.ts'
 
 /** Makes one story of what happens to the connection that publishes and to the one that listens: lost with the first, restored with the last. */
 export function tellOnce(
   env: Env,
-  onEvent: ((event: LinkEvent) => void) | undefined,
+  watch: Watch,
 ): { readonly link: (event: LinkEvent) => void; readonly line: (event: LinkEvent) => void } {
   const down = new Set<'link' | 'line'>()
   let sinceMs = 0
   let tries = 0
-
-  function tell(event: LinkEvent): void {
-    try {
-      onEvent?.(event)
-    } catch {
-      // An observer's fault must not keep the wire from coming back.
-    }
-  }
 
   function hear(who: 'link' | 'line', event: LinkEvent): void {
     switch (event.type) {
@@ -24,17 +16,17 @@ export function tellOnce(
         if (down.size === 0) {
           sinceMs = env.monotonicMs()
           tries = 0
-          tell(event)
+          watch.tell(event)
         }
         down.add(who)
         break
       case 'retry':
         // While the server is away, one of the two speaks for both.
-        if (who === 'link' || !down.has('link')) tell({ ...event, tries: ++tries })
+        if (who === 'link' || !down.has('link')) watch.tell({ ...event, tries: ++tries })
         break
       case 'restored':
         if (!down.delete(who) || down.size > 0) break
-        tell({ type: 'restored', downMs: env.monotonicMs() - sinceMs, tries: tries + 1 })
+        watch.tell({ type: 'restored', downMs: env.monotonicMs() - sinceMs, tries: tries + 1 })
         break
       default:
         event satisfies never

@@ -215,6 +215,10 @@ test('after the server came back all subscriptions stand again, later frames arr
   await expect.poll(() => heard).toEqual(['a 1'])
   await own.kill()
   await expect.poll(() => events[0]?.type).toBe('lost')
+  expect(wire.watch?.isUp).toBe(false)
+  const told: string[] = []
+  await using between = redisWire(link, { prefix: 'between', onEvent: ({ type }) => told.push(type) })
+  expect([between.watch?.isUp, told]).toEqual([false, ['lost']])
   sender.publish('a', Buffer.from('missed'))
   const late = wire.subscribe('c', (_topic, frame) => void heard.push(`c ${text(frame)}`))
   await own.start()
@@ -223,6 +227,7 @@ test('after the server came back all subscriptions stand again, later frames arr
   await expect.poll(() => other.watch.isUp).toBe(true)
   for (const topic of ['a', 'b.x', 'c']) sender.publish(topic, Buffer.from('2'))
   await expect.poll(() => heard).toEqual(['a 1', 'a 2', 'b 2', 'c 2'])
+  expect([wire.watch?.isUp, between.watch?.isUp, told.at(-1)]).toEqual([true, true, 'restored'])
   expect(events.filter(({ type }) => type === 'lost')).toHaveLength(1)
   expect(events.filter(({ type }) => type === 'restored')).toHaveLength(1)
 })
