@@ -271,6 +271,54 @@ test('a name of a process that was killed goes to another one when its time is o
   expect(performance.now() - beganMs).toBeLessThan(3_000)
 })
 
+test('however connections break, no two own a name at the same time, and tokens rise with the owners', async () => {
+  places++
+  const owners: { token: number; fromMs: number; untilMs: number }[] = []
+  const proxies = await Promise.all([1, 2, 3].map(() => startProxy(server.port)))
+  const parties = await Promise.all(proxies.map((proxy) => at(proxy.url('nats'))))
+  const ending = new AbortController()
+  const turns = parties.map(async ({ leases }) => {
+    while (!ending.signal.aborted) {
+      const lease = await leases.hold('jobs', { ttlMs: 400, signal: ending.signal }).catch(() => undefined)
+      if (lease === undefined) continue
+      const fromMs = performance.now()
+      const turn = { token: lease.token, fromMs, untilMs: fromMs }
+      owners.push(turn)
+      const releaseAtMs = fromMs + (owners.length % 4) * 150
+      for (;;) {
+        const nowMs = performance.now()
+        if (lease.signal.aborted || nowMs > releaseAtMs) break
+        // It is held a moment later, so it was held then.
+        turn.untilMs = nowMs
+        await sleep(5)
+      }
+      await lease.release().catch(() => undefined)
+    }
+  })
+  for (let round = 0; round < 12; round++) {
+    const proxy = proxies[round % 3]
+    if (round % 4 === 3) {
+      proxy?.stall()
+      await sleep(500)
+      proxy?.resume()
+    } else {
+      await sleep(250)
+      proxy?.reset()
+    }
+  }
+  ending.abort()
+  await Promise.all(turns)
+  for (const one of [...parties, ...proxies]) await one[Symbol.asyncDispose]()
+  expect(owners.length).toBeGreaterThan(5)
+  const inTime = owners.toSorted((a, b) => a.fromMs - b.fromMs)
+  for (const [index, { token, fromMs }] of inTime.entries()) {
+    const before = inTime[index - 1]
+    if (before === undefined) continue
+    expect(token).toBeGreaterThan(before.token)
+    expect(fromMs).toBeGreaterThanOrEqual(before.untilMs)
+  }
+}, 40_000)
+
 test('without JetStream they are refused', async () => {
   await using own = await startNats(`
     accounts { plain { users: [{ user: plain, password: p }] }, other { jetstream: enabled } }`)
