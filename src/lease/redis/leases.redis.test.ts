@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startProxy } from '../../../test/servers/proxy.ts'
 import { startRedis } from '../../../test/servers/redis.ts'
 import type { Server } from '../../../test/servers/server.ts'
 import { connectRedis } from '../../broker/redis/connect.ts'
@@ -97,6 +98,38 @@ test('without a connection calls reject with STORE_FAILED, and what is held runs
   await expect(leases.owner('jobs')).rejects.toMatchObject(fault)
   await ended
   expect(lease.leftMs).toBe(0)
+})
+
+test('what was taken by a call whose answer was lost is free again soon, not only when its time is over', async () => {
+  await using proxy = await startProxy(server.port)
+  await using link = await connectRedis(proxy.url('redis'))
+  await using other = await connectRedis(server.url)
+  await using leases = redisLeases(link, { prefix: 'unknown' })
+  await using others = redisLeases(other, { prefix: 'unknown' })
+  const reset = proxy.resetAfter((request) => request.includes('take'))
+  await expect(leases.acquire('jobs', 60_000)).rejects.toMatchObject({
+    code: 'STORE_FAILED',
+    cause: { code: 'BROKER_TIMEOUT' },
+  })
+  await reset
+  expect(await others.owner('jobs')).toBeGreaterThan(0)
+  await expect.poll(() => others.owner('jobs'), { timeout: 5_000 }).toBeUndefined()
+  const lease = await got(others.acquire('jobs', 60_000))
+  expect(await lease.renew()).toBe(true)
+})
+
+test('what comes too late to take a claim back takes nothing from the next owner', async () => {
+  await using own = await startRedis({ appendonly: 'no' })
+  await using link = await connectRedis(own.url, { commandTimeoutMs: 200 })
+  await using leases = redisLeases(link)
+  own.pause()
+  // Both are refused here; the server carries them out, and takes them back, in their order.
+  const calls = [leases.acquire('jobs', 60_000), leases.acquire('jobs', 60_000)]
+  for (const call of calls) await expect(call).rejects.toMatchObject({ code: 'STORE_FAILED' })
+  own.resume()
+  const lease = await leases.hold('jobs', { ttlMs: 60_000 })
+  await link.command(undefined, ['PING'])
+  expect(await leases.owner('jobs')).toBe(lease.token)
 })
 
 test('a lease that is held outlives a server that restarts, with the same token', async () => {

@@ -17,21 +17,24 @@ const LONGEST_MS = 1e15
 
 /**
  * One script for all that changes something, sent whole with each call: a server that forgot its scripts cannot put calls out of order.
- * A token is the server's time in microseconds, or one more than the last one: it rises also on a server that lost all its keys.
+ * A token is the server's time in microseconds, or one more than the last one: it rises also on a server that lost all its keys. With it
+ * stands which call it was given to, so that one whose answer was lost can be taken back.
  */
 const LUA = `
-local verb, token, ttl = ARGV[1], ARGV[2], ARGV[3]
+local verb, mark, ttl = ARGV[1], ARGV[2], ARGV[3]
 local owner = redis.call('GET', KEYS[1])
 if verb == 'take' then
   if owner then return false end
   local time = redis.call('TIME')
   local next = math.max(time[1] * 1000000 + time[2], (tonumber(redis.call('GET', KEYS[2])) or 0) + 1)
-  local text = string.format('%.0f', next)
-  redis.call('SET', KEYS[2], text)
-  redis.call('SET', KEYS[1], text, 'PX', ttl)
-  return text
+  local token = string.format('%.0f', next)
+  redis.call('SET', KEYS[2], token)
+  redis.call('SET', KEYS[1], token .. ' ' .. mark, 'PX', ttl)
+  return token
 end
-if owner ~= token then return 0 end
+if not owner then return 0 end
+local token, call = string.match(owner, '^(%d+) (.*)$')
+if mark ~= (verb == 'forget' and call or token) then return 0 end
 if verb == 'extend' then redis.call('PEXPIRE', KEYS[1], ttl) else redis.call('DEL', KEYS[1]) end
 return 1
 `
@@ -52,7 +55,7 @@ const RULES = { prefix: aRedisPrefix, env: anObject, limit: whole(1) }
  * by its wall clock, from when it was asked. So where the server's clock is set forward, or a failover loses the last writes, the name is
  * given away while its owner still counts: until then both believe to own it, and only the higher token tells who does. Where that clock is
  * set back, the name stays taken so much longer. Who waits looks again every 5 to 375 ms; those who wait get the lease in no order.
- * Without a connection calls reject with STORE_FAILED, and what is held runs out. The link stays open. Throws INVALID_OPTION.
+ * Without a connection calls reject with STORE_FAILED, waits too, and what is held runs out. The link stays open. Throws INVALID_OPTION.
  */
 export function redisLeases(link: RedisLink, options: RedisLeasesOptions = {}): Leases {
   checkOption('redisLeases', 'link', link, aRedisLink)
@@ -64,6 +67,9 @@ export function redisLeases(link: RedisLink, options: RedisLeasesOptions = {}): 
 function tableOf(link: RedisLink, prefix: string, env: Env): LeaseTable {
   // One slot of a cluster for all names, and one count of tokens, so that nothing is left of names that nobody holds.
   const tokens = `{${prefix}:leases}:token`
+  const caller = env.random().toString(36).slice(2)
+  const watches = new Set<Disposable>()
+  let calls = 0
   const keyOf = (name: string): string => `{${prefix}:leases}:owner:${name}`
 
   async function ask(name: string, args: readonly string[]): Promise<RedisReply> {
@@ -78,16 +84,38 @@ function tableOf(link: RedisLink, prefix: string, env: Env): LeaseTable {
     }
   }
 
-  function change(verb: string, name: string, token: string, ttlMs: number): Promise<RedisReply> {
+  function change(verb: string, name: string, mark: string, ttlMs: number): Promise<RedisReply> {
     // Not a part of a millisecond less than its owner counts.
     const ttl = String(Math.min(LONGEST_MS, Math.ceil(ttlMs)))
-    return ask(name, ['EVAL', LUA, '2', keyOf(name), tokens, verb, token, ttl])
+    return ask(name, ['EVAL', LUA, '2', keyOf(name), tokens, verb, mark, ttl])
   }
 
   async function take(name: string, ttlMs: number): Promise<Claim | undefined> {
     const sinceMs = env.monotonicMs()
-    const token = tokenOf(await change('take', name, '', ttlMs))
-    return token === undefined ? undefined : { token, sinceMs }
+    const call = `${caller}-${++calls}`
+    try {
+      const token = tokenOf(await change('take', name, call, ttlMs))
+      return token === undefined ? undefined : { token, sinceMs }
+    } catch (error) {
+      if (isBusError((error as BusError).cause, 'BROKER_TIMEOUT')) forgetLater(name, call)
+      throw error
+    }
+  }
+
+  /** What was perhaps taken, and nobody knows of, is given back as soon as the server can be asked; else it runs out. */
+  function forgetLater(name: string, call: string): void {
+    const forget = (): void => void change('forget', name, call, 1).catch(() => undefined)
+    if (link.watch.isUp) {
+      forget()
+      return
+    }
+    const watching = link.watch.on(({ type }) => {
+      if (type !== 'restored') return
+      watching[Symbol.dispose]()
+      watches.delete(watching)
+      forget()
+    })
+    watches.add(watching)
   }
 
   return {
@@ -108,12 +136,14 @@ function tableOf(link: RedisLink, prefix: string, env: Env): LeaseTable {
 
     async close() {
       // The names of a closed participant were dropped; the link belongs to who made it.
+      for (const watching of watches) watching[Symbol.dispose]()
     },
   }
 }
 
+/** The number with which the answer begins. */
 function tokenOf(reply: RedisReply): number | undefined {
-  return reply === null ? undefined : Number(String(reply))
+  return reply === null ? undefined : Number.parseInt(String(reply), 10)
 }
 
 /** Resolves after the time, or at once when the signal is aborted. */
