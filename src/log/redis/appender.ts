@@ -68,7 +68,7 @@ export class Appender {
   #schedule(): void {
     if (this.#scheduled || this.#calls >= MOST_CALLS) return
     this.#scheduled = true
-    this.#channel.env.soon(() => this.flush())
+    this.#channel.env.nextTurn(() => this.flush())
   }
 
   #send(): void {

@@ -269,11 +269,11 @@ export class Desk implements Source, RedisLessor, Listener {
 
   /** Tells the server which handlers run, and what is in hand. */
   mark(): void {
-    for (const one of this.#begun) if (one.standing === 'out') void this.#marks('b', one)
+    for (const one of this.#begun) if (one.standing === 'out') this.#marks('b', one)
     this.#begun.clear()
     const unmarked = this.#unmarked
     this.#unmarked = []
-    for (const one of unmarked) if (one.standing === 'out' && !one.marked) void this.#marks('u', one)
+    for (const one of unmarked) if (one.standing === 'out' && !one.marked) this.#marks('u', one)
   }
 
   #marks(kind: 'b' | 'u', one: LeasedByRedis): void {
@@ -389,6 +389,7 @@ export class Desk implements Source, RedisLessor, Listener {
       if (taken.deaths > this.#channel.deaths) this.#channel.deaths = taken.deaths
     }
     for (const offset of taken.bad) this.#host.onBad(this.stream, offset)
+    const drained = seat.buffer.size === 0
     const untilMs = this.#nowMs() + leaseMs
     for (const out of taken.out) {
       this.#channel.saw(this.stream, out.offset)
@@ -416,15 +417,14 @@ export class Desk implements Source, RedisLessor, Listener {
       seat.filledMs = this.#nowMs()
       this.#keepUp()
     }
-    this.#share(seat, taken, most, asked)
+    if (drained && taken.out.length === most) seat.ahead = Math.min(MOST_AHEAD, seat.ahead * 2)
+    if (taken.out.length === 0 && asked > 0) seat.ahead = 1
+    this.#share(seat, taken, asked)
   }
 
   /** Hands out what came to who waits, and takes more when that is not enough. */
-  #share(seat: Seat, taken: Taken, most: number, asked: number): void {
+  #share(seat: Seat, taken: Taken, asked: number): void {
     const got = taken.out.length
-    const dry = seat.buffer.size === got && asked > 0
-    if (got === most && dry) seat.ahead = Math.min(MOST_AHEAD, seat.ahead * 2)
-    if (got === 0 && asked > 0) seat.ahead = 1
     const { consumer, buffer } = seat
     while (consumer.asks && buffer.size > 0 && seat.out.size < consumer.maxInFlight) {
       consumer.give(this.#hand(seat, buffer.shift() as LeasedByRedis))

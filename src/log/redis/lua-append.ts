@@ -26,8 +26,9 @@ end
 -- Head of an entry: storedAt,total,due,delay,expires,session
 local function put(stream, message, note, rest)
   local total = stream.total + #message + (note and #note or 0)
-  local head = int(stream.newest) .. ',' .. int(total) .. ',' .. rest
-  local id = int(stream.next) .. '-0'
+  -- Up to 10^14 a number is written as it is.
+  local head = stream.newest .. ',' .. total .. ',' .. rest
+  local id = stream.next .. '-0'
   if note then
     redis.call('XADD', stream.key, id, 'h', head, 'm', message, 'n', note)
   else
@@ -82,52 +83,55 @@ for i = 1, #named do
   end
 end
 local answers = { lost }
-local ways, keys = {}, {}
+local of, keys, delays, rests, notes = {}, {}, {}, {}, {}
 local count = (#ARGV - 4) / 2
+local sub = string.sub
 for i = 1, count do
-  local way, message = ARGV[3 + 2 * i], ARGV[4 + 2 * i]
-  local first = string.sub(way, 1, 1)
+  local way = ARGV[3 + 2 * i]
+  local first = sub(way, 1, 1)
   if first == 'p' then
-    ways[i] = { tonumber(string.sub(way, 2)), string.sub(message, 14, 49), false, '', '', false }
+    of[i], keys[i] = tonumber(sub(way, 2)), sub(ARGV[4 + 2 * i], 14, 49)
   elseif first == 'a' then
-    ways[i] = { tonumber(string.sub(way, 2)), false, false, '', '', false }
+    of[i], keys[i] = tonumber(sub(way, 2)), ''
   else
-    ways[i] = cjson.decode(way)
+    way = cjson.decode(way)
+    of[i], keys[i], delays[i], notes[i] = way[1], way[2] or '', way[3], way[6]
+    rests[i] = ',' .. way[4] .. ',' .. way[5]
   end
-  keys[i] = ways[i][2] or ''
 end
 -- Where the first ones lie: asked for in pieces, since Lua's stack has an end.
 local known = {}
 for from = 1, count, 5000 do
   local to = math.min(count, from + 4999)
   local found = redis.call('HMGET', young, unpack(keys, from, to))
-  for i = from, to do known[i] = keys[i] ~= '' and found[i - from + 1] or false end
+  for i = from, to do known[i] = found[i - from + 1] end
   if hasOld then
     found = redis.call('HMGET', old, unpack(keys, from, to))
-    for i = from, to do known[i] = known[i] or (keys[i] ~= '' and found[i - from + 1]) end
+    for i = from, to do known[i] = known[i] or found[i - from + 1] end
   end
 end
-local fresh, marks = {}, {}
+local fresh, marks, marked = {}, {}, 0
 for i = 1, count do
-  local way = ways[i]
-  local stream = open(named[way[1]][1])
+  local stream = open(named[of[i]][1])
+  local key = keys[i]
   if stream.fault then
     answers[i + 1] = '!' .. stream.fault
   else
-    local mark = known[i] or (way[2] and fresh[way[2]])
+    local mark = key ~= '' and (known[i] or fresh[key])
     if mark then
       answers[i + 1] = mark
     else
-      local message, delay = ARGV[4 + 2 * i], way[3]
-      local rest = delay and (int(due + delay) .. ',' .. int(delay)) or ','
-      local offset = put(stream, message, way[6] or nil, rest .. ',' .. way[4] .. ',' .. way[5])
+      local message, rest = ARGV[4 + 2 * i], rests[i]
+      if rest then rest = (delays[i] and (int(due + delays[i]) .. ',' .. int(delays[i])) or ',') .. rest end
+      local offset = put(stream, message, notes[i] or nil, rest or ',,,')
       answers[i + 1] = offset
-      if way[2] then
-        local id = string.sub(message, 14, 49)
-        mark = int(offset) .. ':' .. id .. ':' .. stream.name
-        fresh[way[2]] = mark
-        marks[#marks + 1] = way[2]
-        marks[#marks + 1] = int(offset) .. ':' .. (id == way[2] and '' or id) .. ':' .. stream.name
+      if key ~= '' then
+        local id = sub(message, 14, 49)
+        mark = offset .. ':' .. (id == key and '' or id) .. ':' .. stream.name
+        fresh[key] = mark
+        marks[marked + 1] = key
+        marks[marked + 2] = mark
+        marked = marked + 2
       end
     end
   end

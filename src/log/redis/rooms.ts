@@ -188,8 +188,8 @@ export class Room {
     const was = (await this.channel.ask(SCRIPTS.leave, [stream, group])) as number
     const desk = this.#desks.get(key)
     if (desk !== undefined) this.#gone(key, desk)
-    await this.channel.forget(stream, group)
     this.channel.unlearn()
+    await this.channel.forget(stream, group)
     return was === 1
   }
 

@@ -68,7 +68,7 @@ export class Settler {
     this.#steps.push({ stream, group, kind, offset, token, rest, along, untilMs, outcome, tries: 0 })
     if (!this.#scheduled) {
       this.#scheduled = true
-      this.#channel.env.soon(() => this.flush())
+      this.#channel.env.nextTurn(() => this.flush())
     }
     return outcome.promise
   }

@@ -1,0 +1,319 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startRedis } from '../../../test/servers/redis.ts'
+import type { Server } from '../../../test/servers/server.ts'
+import { connectRedis } from '../../broker/redis/connect.ts'
+import type { RedisLink } from '../../broker/redis/link.ts'
+import { isBusError } from '../../kit/errors.ts'
+import { messageMaker } from '../../message/make.ts'
+import type { Delivery, Entry, Gap, Item, LogEvent, MessageLog } from '../log.ts'
+import { type RedisLogOptions, redisLog } from './redis.ts'
+
+const maker = messageMaker()
+let server: Server
+let admin: RedisLink
+let count = 0
+
+beforeAll(async () => {
+  server = await startRedis()
+  admin = await connectRedis(server.url)
+})
+afterAll(async () => {
+  await admin[Symbol.asyncDispose]()
+  await server[Symbol.asyncDispose]()
+})
+
+interface Opened extends AsyncDisposable {
+  readonly log: MessageLog
+  readonly link: RedisLink
+  readonly prefix: string
+  readonly events: LogEvent[]
+}
+
+/** A log on a link of its own, as a process has. */
+async function open(options: RedisLogOptions = {}): Promise<Opened> {
+  const link = await connectRedis(server.url, { commandTimeoutMs: 2_000 })
+  const prefix = options.prefix ?? `f${++count}`
+  const events: LogEvent[] = []
+  const log = await redisLog(link, { ...options, prefix, onEvent: (event) => void events.push(event) })
+  return {
+    ...{ log, link, prefix, events },
+    async [Symbol.asyncDispose]() {
+      await log[Symbol.asyncDispose]()
+      await link[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function items(many: number, from = 1): Item[] {
+  return Array.from({ length: many }, (_, index) => ({ message: maker.make('t', from + index) }))
+}
+
+async function all<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const one of source) list.push(one)
+  return list
+}
+
+function dataOf(list: readonly (Entry | Gap)[]): unknown[] {
+  return list.map((one) => (one.type === 'gap' ? [one.from, one.to, one.reason] : one.message.data))
+}
+
+async function codeOf(run: Promise<unknown>): Promise<string> {
+  try {
+    await run
+    return 'none'
+  } catch (error) {
+    return isBusError(error) ? error.code : String(error)
+  }
+}
+
+/** Handles everything by acknowledging it; what was handled. */
+function work(log: MessageLog, stream: string): { readonly seen: unknown[]; stop(): Promise<void> } {
+  const controller = new AbortController()
+  const seen: unknown[] = []
+  const done = (async () => {
+    for await (const delivery of log.consume(stream, 'g', { signal: controller.signal })) {
+      if (await delivery.settle('acked').catch(() => false)) seen.push(delivery.message.data)
+    }
+  })()
+  return {
+    seen,
+    async stop() {
+      controller.abort()
+      await done
+    },
+  }
+}
+
+test('[I1] after kill -9 of the server nothing acknowledged is lost, and publishers and consumers go on by themselves', async () => {
+  await using one = await open()
+  await using two = await open({ prefix: one.prefix })
+  const worker = work(two.log, 'c/a')
+  const acked: unknown[] = []
+  const results = new Set<string>()
+  let next = 1
+  let stop = false
+  const publishing = (async () => {
+    while (!stop) {
+      const batch = items(5, next)
+      next += 5
+      const code = await codeOf(
+        one.log.append('c/a', batch).then(() => void acked.push(...batch.map(({ message }) => message.data))),
+      )
+      results.add(code)
+      if (code !== 'none') await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  })()
+  await expect.poll(() => acked.length).toBeGreaterThan(200)
+  await server.kill()
+  await expect.poll(() => results.has('STORE_FAILED')).toBe(true)
+  await server.start()
+  const back = performance.now()
+  const had = acked.length
+  await expect.poll(() => acked.length, { timeout: 5_000 }).toBeGreaterThan(had + 100)
+  const newest = acked.at(-1)
+  await expect.poll(() => worker.seen.includes(newest), { timeout: 5_000 }).toBe(true)
+  expect(performance.now() - back).toBeLessThan(5_000)
+  stop = true
+  await publishing
+  await expect.poll(() => acked.filter((data) => !worker.seen.includes(data)), { timeout: 10_000 }).toEqual([])
+  await worker.stop()
+  const kept = new Set(dataOf(await all(two.log.read('c/a'))))
+  expect(acked.filter((data) => !kept.has(data))).toEqual([])
+  for (const code of results) expect(['none', 'STORE_FAILED', 'PUBLISH_UNKNOWN']).toContain(code)
+  expect(one.events.map(({ type }) => type)).toEqual(expect.arrayContaining(['disconnected', 'reconnected']))
+  expect(one.events.filter(({ type }) => type === 'data-loss')).toEqual([])
+}, 40_000)
+
+test('a publish whose answer does not come is unknown, and its repeat is stored once', async () => {
+  await using one = await open({ publishTimeoutMs: 300 })
+  await one.log.append('c/a', items(1))
+  const [sent] = items(1, 2) as [Item]
+  server.pause()
+  const error = await one.log.append('c/a', [sent]).catch((thrown: unknown) => thrown)
+  server.resume()
+  expect(isBusError(error, 'PUBLISH_UNKNOWN') && error.details.id).toBe(sent.message.id)
+  const [again] = await one.log.append('c/a', [sent])
+  expect(again).toMatchObject({ duplicate: true, offset: '2' })
+  expect(dataOf(await all(one.log.read('c/a')))).toEqual([1, 2])
+})
+
+test('[I16] a server that lost everything is told once, offsets go on above it, holes are said, and consumers go on', async () => {
+  await using one = await open()
+  const worker = work(one.log, 'c/a')
+  await one.log.append('c/a', items(10))
+  await expect.poll(() => worker.seen.length).toBe(10)
+  await server.kill()
+  await server.start({ wipe: true })
+  await expect.poll(() => one.events.filter(({ type }) => type === 'data-loss').length, { timeout: 8_000 }).toBe(1)
+  const [loss] = one.events.filter((event) => event.type === 'data-loss')
+  expect(loss?.error).toMatchObject({
+    code: 'DATA_LOSS',
+    details: { ranges: [{ stream: 'c/a', from: '1', to: '10' }] },
+  })
+  const [appended] = await one.log.append('c/a', items(1, 11))
+  expect(appended?.offset).toBe('11')
+  await expect.poll(() => worker.seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+  expect(dataOf(await all(one.log.read('c/a')))).toEqual([['1', '10', 'lost'], 11])
+  await worker.stop()
+  expect(one.events.filter(({ type }) => type === 'data-loss')).toHaveLength(1)
+}, 30_000)
+
+test('FLUSHALL under way is such a loss, noticed with the next call', async () => {
+  await using one = await open()
+  await one.log.append('c/a', items(3))
+  await admin.command(undefined, ['FLUSHALL'])
+  expect(await one.log.append('c/a', items(1, 4))).toMatchObject([{ offset: '4', duplicate: false }])
+  expect(one.events.map(({ type }) => type)).toEqual(['data-loss'])
+})
+
+test('entries that are missing from the end alone are noticed, too', async () => {
+  await using one = await open()
+  await one.log.append('c/a', items(5))
+  const base = `${one.prefix}:{c}:`
+  await admin.command(undefined, ['HSET', `${base}m:c/a`, 'next', '4'])
+  await admin.command(undefined, ['XDEL', `${base}s:c/a`, '4-0', '5-0'])
+  const [appended] = await one.log.append('c/a', items(1, 6))
+  expect(appended?.offset).toBe('6')
+  expect(one.events).toMatchObject([{ type: 'data-loss', error: { details: { ranges: [{ from: '4', to: '5' }] } } }])
+  expect(dataOf(await all(one.log.read('c/a')))).toEqual([1, 2, 3, ['4', '5', 'lost'], 6])
+})
+
+test('without memory to spare publishing is refused as full, settlements go on, and a dead letter and its settlement are both undone', async () => {
+  await using one = await open()
+  await one.log.append('c/a', items(3))
+  const controller = new AbortController()
+  const iterator = one.log.consume('c/a', 'g', { signal: controller.signal })[Symbol.asyncIterator]()
+  const taken: Delivery[] = []
+  for (let left = 3; left > 0; left--) taken.push((await iterator.next()).value as Delivery)
+  await admin.command(undefined, ['CONFIG', 'SET', 'maxmemory', '1'])
+  try {
+    expect(await codeOf(one.log.append('c/a', items(1, 4)))).toBe('STORE_FULL')
+    expect(await codeOf((taken[0] as Delivery).settle('dead', { stream: 'c/dead' }))).toBe('STORE_FULL')
+    expect(await (taken[1] as Delivery).settle('acked')).toBe(true)
+    expect(await (taken[2] as Delivery).extend()).toBe(true)
+    expect(await one.log.groups('c/a')).toMatchObject([{ acked: 1, dead: 0, leased: 2 }])
+    expect(await all(one.log.read('c/dead'))).toEqual([])
+  } finally {
+    await admin.command(undefined, ['CONFIG', 'SET', 'maxmemory', '0'])
+  }
+  expect(await (taken[0] as Delivery).settle('dead', { stream: 'c/dead' })).toBe(true)
+  expect(await one.log.append('c/a', items(1, 4))).toMatchObject([{ offset: '4' }])
+  expect(dataOf(await all(one.log.read('c/dead')))).toEqual([1])
+  controller.abort()
+})
+
+test('a key of another type is named, and nothing is stored', async () => {
+  await using one = await open()
+  await one.log.append('c/b', items(1))
+  const key = `${one.prefix}:{c}:s:c/a`
+  await admin.command(undefined, ['SET', key, 'not a stream'])
+  const error = await one.log.append('c/a', items(2)).catch((thrown: unknown) => thrown)
+  expect(isBusError(error, 'STORE_FAILED') && error.message).toContain(key)
+  expect(await one.log.append('c/b', items(1, 2))).toMatchObject([{ offset: '2' }])
+})
+
+test('a server that forgot all scripts is given them again', async () => {
+  await using one = await open()
+  await one.log.append('c/a', items(2))
+  await admin.command(undefined, ['SCRIPT', 'FLUSH'])
+  const worker = work(one.log, 'c/a')
+  await one.log.append('c/a', items(2, 3))
+  await expect.poll(() => worker.seen).toEqual([1, 2, 3, 4])
+  await worker.stop()
+})
+
+test('a thousand groups that come and go, some with consumers, leave no key behind', async () => {
+  await using one = await open()
+  await one.log.append('c/a', items(3))
+  const keys = async (): Promise<string[]> =>
+    ((await admin.command(undefined, ['KEYS', `${one.prefix}:*`])) as Buffer[]).map(String).sort()
+  const before = await keys()
+  await Promise.all(
+    Array.from({ length: 1_000 }, async (_, index) => {
+      const group = `g${index}`
+      if (index % 10 === 0) {
+        const iterator = one.log.consume('c/a', group)[Symbol.asyncIterator]()
+        const asked = iterator.next()
+        if (index % 20 === 0) await asked
+        else void asked.catch(() => undefined)
+        await one.log.leave('c/a', group)
+        await iterator.return?.()
+      } else {
+        const joined = one.log.join('c/a', group)
+        if (index % 3 === 0) await joined
+        await one.log.leave('c/a', group)
+        await joined
+      }
+    }),
+  )
+  for (const { group } of await one.log.groups()) await one.log.leave('c/a', group)
+  await expect.poll(keys).toEqual(before)
+}, 30_000)
+
+test('a channel whose last group is forgotten, and that has no entry, is gone', async () => {
+  await using one = await open()
+  await one.log.join('c/a', 'g')
+  await one.log.leave('c/a', 'g')
+  expect(await admin.command(undefined, ['KEYS', `${one.prefix}:*`])).toEqual([])
+  await one.log.append('c/a', items(1))
+  expect(dataOf(await all(one.log.read('c/a')))).toEqual([1])
+  expect(one.events).toEqual([])
+})
+
+test('[I4] a hundred taken ahead by one slow worker that extends at the start of each handler are handled once', async () => {
+  await using one = await open()
+  await using two = await open({ prefix: one.prefix })
+  await one.log.append('c/a', items(12))
+  const handled: unknown[] = []
+  const run = async ({ log }: Opened): Promise<void> => {
+    const controller = new AbortController()
+    for await (const delivery of log.consume('c/a', 'g', {
+      maxInFlight: 100,
+      ackWaitMs: 400,
+      signal: controller.signal,
+    })) {
+      await delivery.extend()
+      handled.push(delivery.message.data)
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      expect(await delivery.settle('acked')).toBe(true)
+      if (handled.length >= 12) controller.abort()
+    }
+  }
+  void run(two).catch(() => undefined)
+  await run(one)
+  await expect.poll(() => one.log.groups('c/a')).toMatchObject([{ acked: 12, stale: 0 }])
+  expect((handled as number[]).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, index) => index + 1))
+}, 20_000)
+
+test('[I4] what a process held whose connections are gone comes to others within five seconds, not after the lease', async () => {
+  await using one = await open()
+  const two = await open({ prefix: one.prefix })
+  await one.log.append('c/a', items(3))
+  const iterator = two.log.consume('c/a', 'g', { ackWaitMs: 600_000 })[Symbol.asyncIterator]()
+  for (let left = 3; left > 0; left--) await iterator.next()
+  const worker = work(one.log, 'c/a')
+  const from = performance.now()
+  await two.link[Symbol.asyncDispose]()
+  await expect.poll(() => worker.seen, { timeout: 5_000 }).toEqual([1, 2, 3])
+  expect(performance.now() - from).toBeLessThan(5_000)
+  await worker.stop()
+  await two.log[Symbol.asyncDispose]()
+}, 20_000)
+
+test('[I14] a server clock that is set two hours ahead steals no lease, and fires no delay', async () => {
+  await using one = await open()
+  await one.log.append('c/a', [...items(1), ...items(1, 2).map((item) => ({ ...item, delayMs: 60_000 }))])
+  const iterator = one.log.consume('c/a', 'g', { ackWaitMs: 60_000 })[Symbol.asyncIterator]()
+  const held = (await iterator.next()).value as Delivery
+  // Seen by a script, a clock that jumps ahead is a last call that lies further back.
+  await admin.command(undefined, ['HINCRBY', `${one.prefix}:{c}:state`, 'at', String(-7_200_000)])
+  expect(await one.log.groups('c/a')).toMatchObject([{ leased: 1, pending: 1, delayed: 0 }])
+  const next = iterator.next()
+  await admin.command(undefined, ['HINCRBY', `${one.prefix}:{c}:state`, 'at', String(-7_200_000)])
+  expect(await one.log.append('c/b', items(1, 3))).toHaveLength(1)
+  await expect.poll(() => one.log.groups('c/a')).toMatchObject([{ leased: 1, pending: 0, delayed: 1 }])
+  expect(await held.settle('acked')).toBe(true)
+  await iterator.return?.()
+  await next
+})
