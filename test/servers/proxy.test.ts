@@ -112,6 +112,16 @@ test('a delay counts each way, and keeps the order when it changes', async () =>
   expect(performance.now() - beganMs).toBeGreaterThanOrEqual(195)
 })
 
+test('what was sent before the end of a slow connection arrives, and the end after it', async () => {
+  await using proxy = await startProxy(port)
+  const { socket } = await client(proxy.port)
+  proxy.delay(100)
+  socket.end('last words')
+  socket.destroySoon()
+  await expect.poll(() => heard.at(-1)).toBe('last words')
+  await expect.poll(() => proxy.connections).toBe(0)
+})
+
 test('new connections are refused until they are accepted again; old ones go on', async () => {
   await using proxy = await startProxy(port)
   const old = await client(proxy.port)

@@ -71,7 +71,8 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     }
     from.on('data', (bytes: Buffer) => take(bytes))
     from.on('end', () => take())
-    from.on('close', () => clearTimeout(timer))
+    // Not that of `from`, whose last bytes are still to be passed on.
+    to.on('close', () => clearTimeout(timer))
     return { pump }
   }
 

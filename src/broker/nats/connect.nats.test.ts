@@ -88,6 +88,20 @@ test('a place that takes connections and says nothing is given up in time, and i
   mute.close()
 })
 
+test('one that stops answering in the middle of a connection is given up in time, too', async () => {
+  await using proxy = await startProxy(server.port)
+  // The first word of the server comes through; what the client says to it does not.
+  proxy.delay(350)
+  const beganMs = performance.now()
+  expect(await fault(connectNats(proxy.url('nats', 'bee:hon%40ey'), { connectTimeoutMs: 600 }))).toMatchObject({
+    code: 'BROKER_UNREACHABLE',
+  })
+  const tookMs = performance.now() - beganMs
+  expect(tookMs).toBeGreaterThanOrEqual(590)
+  expect(tookMs).toBeLessThan(850)
+  await expect.poll(() => proxy.connections, { timeout: 5_000 }).toBe(0)
+})
+
 test('of several servers the one that answers is used', async () => {
   const dead = await freePort()
   await using link = await connectNats(`nats://bee:hon%40ey@127.0.0.1:${dead},127.0.0.1:${server.port}`)

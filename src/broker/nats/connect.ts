@@ -172,6 +172,7 @@ async function open(
   options: NodeConnectionOptions,
 ): Promise<NatsConnection> {
   const silent = options.tls?.handshakeFirst === true
+  const untilMs = env.monotonicMs() + timeoutMs
   let place = servers.join(', ')
   try {
     place = await Promise.any(
@@ -180,10 +181,32 @@ async function open(
         return server
       }),
     )
-    return await connect({ ...options, servers: [place] })
+    return await inTime(env, untilMs, connect({ ...options, servers: [place] }))
   } catch (error) {
     throw connectFault(error, place)
   }
+}
+
+/** The connection, if it stands by then; a later one is closed. */
+function inTime(env: Env, untilMs: number, opening: Promise<NatsConnection>): Promise<NatsConnection> {
+  return new Promise((resolve, reject) => {
+    let late = false
+    const timer = env.after(Math.max(0, untilMs - env.monotonicMs()), () => {
+      late = true
+      reject(new Error('it did not answer in time'))
+    })
+    opening.then(
+      (connection) => {
+        timer.cancel()
+        if (late) void connection.close()
+        else resolve(connection)
+      },
+      (error: unknown) => {
+        timer.cancel()
+        reject(error)
+      },
+    )
+  })
 }
 
 function headersOf(fields: Readonly<Record<string, string>>): MsgHdrs {
