@@ -31,7 +31,12 @@ const USAGE: ReadonlySet<ErrorCode> = new Set(['INVALID_OPTION', 'INVALID_TOPIC'
 const NEXT: Partial<Record<ErrorCode, string>> = {
   INVALID_OPTION: 'see `swarmbus help COMMAND` for what is allowed',
   INVALID_TOPIC: 'topics are tokens joined by dots; patterns may have * for one token and a last > for the rest',
-  UNSUPPORTED: 'name a file: --file FILE',
+  UNSUPPORTED:
+    'name another log: --file FILE, or --url redis://HOST or nats://HOST; a broker needs its client beside swarmbus',
+  BROKER_UNREACHABLE: 'check the address and that the server runs, then call again: nothing was done',
+  BROKER_TIMEOUT: 'look what was done, then call again; a publish with the same --id is kept once',
+  BROKER_REFUSED:
+    'change what is named above (password, right, setting); `swarmbus doctor --url URL` shows what the server can promise',
   INVALID_PAYLOAD: 'send plain JSON or text',
   PAYLOAD_TOO_LARGE: 'send a reference to the data instead',
   UNKNOWN_DEAD_LETTER: 'list them with `swarmbus dead-letters list`; it may have been redriven or discarded meanwhile',

@@ -1,9 +1,9 @@
 import { existsSync, statSync } from 'node:fs'
 import type { Bus } from '../bus/bus.ts'
 import type { MessageLog } from '../log/log.ts'
-import { openLog } from '../node/backends.ts'
+import { type OpenLogOptions, openLog } from '../node/backends.ts'
 import { openBus } from '../node/node.ts'
-import { masked, sqliteFile } from '../node/url.ts'
+import { backendOf, masked, readBackendUrl, sqliteFile } from '../node/url.ts'
 import type { ChannelOptions } from '../worker/channel.ts'
 import { type Call, type GlobalOptions, usage } from './call.ts'
 import { CliError, EXIT } from './faults.ts'
@@ -26,7 +26,7 @@ export interface OpenKept {
   readonly channels?: Readonly<Record<string, ChannelOptions>>
 }
 
-const HOW = 'give --file FILE (or --url sqlite:FILE), or set SWARMBUS_URL'
+const HOW = 'give --file FILE, or --url redis://HOST or nats://HOST, or set SWARMBUS_URL'
 
 /** The url of the log that a call names. Throws a fault of usage when none, two, or one in memory is named. */
 export function urlOf(options: GlobalOptions, env: Readonly<Record<string, string | undefined>>): string {
@@ -37,13 +37,18 @@ export function urlOf(options: GlobalOptions, env: Readonly<Record<string, strin
   if (chosen === undefined || chosen === '') throw usage('no log is named', HOW)
   if (chosen.startsWith('memory:')) {
     const text = 'memory: lives inside one process, so there is nothing in it for another one'
-    throw usage(text, `name a log on disk: ${HOW}`)
+    throw usage(text, `name a log that others can open: ${HOW}`)
   }
   return chosen
 }
 
-/** Longer than any time for which an application remembers keys: a short call must not make it forget some. */
-const DEDUP_MS = Number.MAX_SAFE_INTEGER
+/**
+ * A short call must not make an application forget keys that it would still remember: longer than any time for which one does. On NATS
+ * the time is fixed when a channel is made, so that a call cannot shorten it, and a new channel gets the usual one.
+ */
+function dedupOf(url: string): OpenLogOptions {
+  return backendOf(readBackendUrl(url).scheme) === 'nats' ? {} : { dedupMs: Number.MAX_SAFE_INTEGER }
+}
 
 /** The policy under which the program only does what it is told: it removes nothing by age or number, and evicts no dead letter. */
 const KEEP_ALL: ChannelOptions = {
@@ -62,7 +67,7 @@ export async function withKept(
   const file = sqliteFile(url)
   // An url without a file is refused by whoever reads urls.
   if (file !== undefined && file !== '' && options.create !== true) mustExist(file)
-  const log = await (io.openLog ?? openLog)(url, { dedupMs: DEDUP_MS })
+  const log = await (io.openLog ?? openLog)(url, dedupOf(url))
   try {
     const bus = await openBus(log, { defaults: KEEP_ALL, channels: options.channels ?? (await channelsOf(log)) })
     try {

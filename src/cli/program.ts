@@ -8,6 +8,7 @@ import { publishCommand } from './commands/publish.ts'
 import { replayCommand } from './commands/replay.ts'
 import { statsCommand } from './commands/stats.ts'
 import { tailCommand } from './commands/tail.ts'
+import { trimCommand } from './commands/trim.ts'
 import { CliError, EXIT } from './faults.ts'
 import type { CliIo } from './io.ts'
 import type { Output } from './output.ts'
@@ -18,9 +19,11 @@ Examples:
   $ swarmbus publish tasks.coding '{"title":"fix auth"}' --file swarm.db --priority high
   $ swarmbus tail 'tasks.>' --file swarm.db
   $ swarmbus dead-letters list --file swarm.db --since 1h
+  $ swarmbus tail 'tasks.>' --url redis://localhost:6379
   $ swarmbus doctor swarm.db
 
-The log is named by --file, by --url, or by the variable SWARMBUS_URL. A file belongs to one process at a time.
+The log is named by --file, by --url, or by the variable SWARMBUS_URL. A file belongs to one process at a time; a log on a
+broker (redis://, nats://) may be looked at while others work with it.
 Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the file is held by another process · 4 damage found · 130 interrupted.`
 
 /** The program with its commands; `act` makes their actions. */
@@ -29,7 +32,7 @@ export function programOf(act: Act, nowMs: () => number): Command {
     .description('The message bus for teams of AI agents: what is kept in a log, seen and mended from a terminal.')
     .version(versionOf(), '-V, --version', 'print the version')
     .option('--file <file>', 'the file of the log')
-    .option('--url <url>', 'the url of the log, as sqlite:FILE; default: SWARMBUS_URL')
+    .option('--url <url>', 'the url of the log: sqlite:FILE, redis://HOST, nats://HOST; default: SWARMBUS_URL')
     .option('--json', 'print JSON: one document, or one object a line where a command lists messages')
     .option('--debug', 'print the stack of a fault')
     .helpOption('-h, --help', 'print help')
@@ -43,6 +46,7 @@ export function programOf(act: Act, nowMs: () => number): Command {
     channelsCommand(act),
     groupsCommand(act),
     statsCommand(act),
+    trimCommand(act),
     doctorCommand(act),
   ]
   for (const command of commands) program.addCommand(command)

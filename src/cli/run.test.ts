@@ -110,8 +110,17 @@ test.each([
   [['dead-letters', 'discard'], /nothing to discard is named/],
   [['dead-letters', 'discard', '--all'], /no terminal to ask at/],
   [['groups', '--channel', ''], /--channel/],
-  [['doctor'], /missing required argument 'file'/],
-  [['doctor', ''], /'file'.*empty/],
+  [['doctor', ''], /'log'.*empty/],
+  [['doctor', 'a.db', '--file', 'b.db'], /--file names a second log/],
+  [['doctor', 'a.db', '--url', 'sqlite:b.db'], /--url names a second log/],
+  [['doctor', 'memory:'], /lives inside one process/],
+  [['doctor', 'redis://localhost', '--accept-loss'], /--accept-loss is for a file/],
+  [['doctor', 'redis://localhost?colour=red'], /"colour" is no setting/],
+  [['trim'], /missing required argument 'channel'/],
+  [['trim', 'tasks'], /nothing says what may go/],
+  [['trim', 'tasks', '--max-count', '-1', '--yes'], /--max-count/],
+  [['trim', 'tasks', '--max-age', '7', '--yes'], /--max-age.*unit/],
+  [['trim', 'tasks', '--max-age', '7d'], /no terminal to ask at/],
 ])('%j is refused as wrong usage, with what to do next', async (argv, text) => {
   const { code, out, err } = await cli(argv, { env: { SWARMBUS_URL: `sqlite:${join(shared, 'swarm.db')}` } })
   expect(err).toMatch(text)
@@ -122,19 +131,20 @@ test.each([
   expect(lines[1]).toMatch(/^next: .{10}/)
 })
 
-test('the log is named in one way, and must be one on disk', async () => {
+test('the log is named in one way, and must be one that others can open', async () => {
   const none = await cli(['stats'])
   expect([none.code, none.err]).toEqual([
     2,
-    'swarmbus: no log is named\nnext: give --file FILE (or --url sqlite:FILE), or set SWARMBUS_URL\n',
+    'swarmbus: no log is named\nnext: give --file FILE, or --url redis://HOST or nats://HOST, or set SWARMBUS_URL\n',
   ])
   for (const [argv, text] of [
     [['stats', '--file', 'a', '--url', 'sqlite:a'], /two logs/],
     [['stats', '--file', ''], /--file is empty/],
     [['stats', '--url', 'memory:'], /lives inside one process/],
     [['stats', '--url', 'sqlite:'], /name the file/],
-    [['stats', '--url', 'nonsense'], /no url of a backend/],
-    [['stats', '--url', 'redis://user:secret@host'], /no backend for redis/],
+    [['stats', '--url', 'nonsense'], /begin with memory:, sqlite:, redis:/],
+    [['stats', '--url', 'redis://user:secret@host?color=red'], /"color" is no setting/],
+    [['stats', '--url', 'ws://user:secret@host'], /no gateway/],
   ] as const) {
     const { code, err } = await cli(argv)
     expect(err).toMatch(text)

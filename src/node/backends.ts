@@ -71,9 +71,9 @@ export function openBackend(url: string, options: OpenLogOptions = {}): Promise<
     case 'sqlite':
       return openEmbedded(url, kind, options)
     case 'redis':
-      return withClient('redis', 'redis', () => openRedis(url, options))
+      return withClient('redis', () => openRedis(url, options))
     case 'nats':
-      return withClient('nats', '@nats-io/transport-node @nats-io/jetstream', () => openNats(url, options))
+      return withClient('nats', () => openNats(url, options))
     case undefined:
       return refuseScheme(url, scheme)
     default:
@@ -231,13 +231,15 @@ function prefixIn(settings: ReadonlyMap<string, string>): { readonly prefix?: st
   return prefix === undefined ? {} : { prefix }
 }
 
-/** The clients of brokers are optional peers: who uses one installs it. */
-async function withClient(kind: string, packages: string, open: () => Promise<Backend>): Promise<Backend> {
+const CLIENTS = { redis: 'redis', nats: '@nats-io/transport-node @nats-io/jetstream' } as const
+
+/** The clients of brokers are optional peers: who uses one installs it. Throws UNSUPPORTED when it is not there. */
+export async function withClient<T>(kind: keyof typeof CLIENTS, open: () => Promise<T>): Promise<T> {
   try {
     return await open()
   } catch (cause) {
     if ((cause as { code?: unknown } | undefined)?.code !== 'ERR_MODULE_NOT_FOUND') throw cause
-    throw new BusError('UNSUPPORTED', `${kind} needs its client: npm install ${packages}`, { cause })
+    throw new BusError('UNSUPPORTED', `${kind} needs its client: npm install ${CLIENTS[kind]}`, { cause })
   }
 }
 

@@ -25,11 +25,13 @@ interface Options {
 const EXAMPLES = `
 Examples:
   $ swarmbus publish tasks.coding '{"title":"fix auth"}' --file swarm.db --priority critical
+  $ swarmbus publish tasks.coding 'fix auth' --url redis://localhost:6379
   $ swarmbus publish agent.pink hello --session user-42 --ttl 10m
   $ cat report.md | swarmbus publish reports.daily - --text
   $ jq -c '.[]' tasks.json | swarmbus publish tasks.coding - --lines
 
-DATA that is JSON is sent as what it says, anything else as text. The message is on disk when the command ends.`
+DATA that is JSON is sent as what it says, anything else as text. The message is kept when the command ends, on disk in a file; on a
+broker the answer names the level that was reached.`
 
 /** Publishes of one call that wait for the disk at once: they share its commits. */
 const IN_FLIGHT = 256

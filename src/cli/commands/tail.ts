@@ -18,9 +18,11 @@ const EXAMPLES = `
 Examples:
   $ swarmbus tail 'tasks.>' --file swarm.db            # the last 10, then what comes
   $ swarmbus tail '>' --from 15m                       # what was stored in the last 15 minutes, then what comes
+  $ swarmbus tail '>' --url redis://localhost:6379     # what the swarm says, as it says it
   $ swarmbus tail 'agent.*' --last 50 --no-follow
 
-A file belongs to one process at a time: while tail follows it, others wait. Ctrl-C ends it.`
+On a broker (--url redis://…, nats://…) it follows live, beside all others. A file belongs to one process at a time: while tail
+follows it, others wait. Ctrl-C ends it.`
 
 /** Messages shown before following, as `tail -f` does. */
 const LAST = 10
