@@ -234,12 +234,7 @@ export class Group {
   /** Sets aside what may go for those who have room, oldest first. `reserved` is told of each. */
   fill(reserved: (holder: Holder, slot: Slot) => void): void {
     if (this.holders.length === 0) return
-    for (const holder of this.holders) {
-      while (holder.behind.size > 0 && holder.hasRoom) {
-        const slot = this.#lanes.takeFor(holder)
-        if (slot !== undefined) this.#reserve(slot, holder, reserved)
-      }
-    }
+    for (const holder of this.holders) this.#serve(holder, reserved)
     for (;;) {
       if (this.#lanes.isFull) return
       const ready = this.#waits.first()
@@ -269,8 +264,10 @@ export class Group {
           continue
         }
       }
-      if (next.hasRoom) this.#reserve(slot, next, reserved)
-      else this.#lanes.put(slot)
+      if (next.hasRoom) {
+        this.#reserve(slot, next, reserved)
+        this.#serve(next, reserved)
+      } else this.#lanes.put(slot)
     }
   }
 
@@ -291,7 +288,14 @@ export class Group {
   restoreBehind(slot: Slot): void {
     this.slots.set(slot.offset, slot)
     this.#lanes.put(slot)
-    this.#promote(slot.session)
+  }
+
+  /** What waits for the holder to have room, as long as it has. */
+  #serve(holder: Holder, reserved: (holder: Holder, slot: Slot) => void): void {
+    while (holder.behind.size > 0 && holder.hasRoom) {
+      const slot = this.#lanes.takeFor(holder)
+      if (slot !== undefined) this.#reserve(slot, holder, reserved)
+    }
   }
 
   #nextHolder(): Holder | undefined {
