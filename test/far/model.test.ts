@@ -47,7 +47,7 @@ const publish = fc.record({
   from: agent,
 })
 const steps = fc.array(fc.oneof({ weight: 2, arbitrary: subscribe }, unsubscribe, { weight: 4, arbitrary: publish }), {
-  maxLength: 40,
+  minLength: 20, maxLength: 60,
 })
 
 function optionsOf({ group, session: own, sender }: Subscribe): SubscribeOptions {
@@ -100,6 +100,6 @@ test('three buses on a wire hand out exactly what one bus would, whatever subscr
       }
       expect(many).toEqual(one)
     }),
-    { numRuns: 60, seed: 11 },
+    { numRuns: 100, seed: 11 },
   )
 }, 60_000)
