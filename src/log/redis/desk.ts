@@ -1,12 +1,12 @@
 import type { Timer } from '../../kit/env.ts'
-import { Ring } from '../../kit/ring.ts'
-import { checkExtend, checkNack, checkSettled } from '../checks.ts'
 import type { Consumer, Source } from '../consumer.ts'
-import type { Along, ConsumeOptions, Delivery, NackOptions, Settled } from '../log.ts'
+import type { Along, ConsumeOptions, Delivery, Gap, Settled } from '../log.ts'
 import type { Channel, Listener } from './channel.ts'
-import { LeasedByRedis, type RedisLessor } from './delivery.ts'
+import { LeasedByRedis } from './delivery.ts'
 import { isPassing, logFault } from './faults.ts'
+import { Lessor } from './lessor.ts'
 import { SCRIPTS } from './scripts.ts'
+import { type Seat, seatOf } from './seat.ts'
 import type { AlongArgs, Settler } from './settler.ts'
 import { fromText, type Taken, takenOf } from './taken.ts'
 
@@ -25,27 +25,6 @@ const AGAIN_MS = 500
 /** Nobody waits longer than this without a look, even if a word of the server was lost. */
 const LOOK_MS = 5_000
 
-const FALSE = Promise.resolve(false)
-
-/** A consumer, and what it holds. */
-interface Seat {
-  readonly consumer: Consumer
-  /** The holder's name in the server. */
-  id: string
-  readonly buffer: Ring<LeasedByRedis>
-  readonly out: Set<LeasedByRedis>
-  /** Monotonic milliseconds at which the buffer was filled. */
-  filledMs: number
-  ahead: number
-  waits: boolean
-  taking: boolean
-  /** What is being taken now is newer than what was given back meanwhile. */
-  outdated: boolean
-  again: boolean
-  suspects: number
-  deaths: number
-}
-
 /** What the desks of a channel share. */
 export interface DeskHost {
   readonly channel: Channel
@@ -54,23 +33,21 @@ export interface DeskHost {
   readonly name: () => string
   /** What goes along, as the script takes it. Throws INVALID_OPTION, UNSUPPORTED, and what the codec throws. */
   readonly along: (owner: string, along: Along) => AlongArgs
-  readonly onBad: (stream: string, offset: number) => void
+  readonly onBad: (stream: string, offset: number, reason: Gap['reason']) => void
   readonly onGone: (desk: Desk) => void
 }
 
 /** The consumers of one group in this process. */
-export class Desk implements Source, RedisLessor, Listener {
+export class Desk implements Source, Listener {
   readonly stream: string
   readonly group: string
   readonly #host: DeskHost
   readonly #channel: Channel
   readonly #settler: Settler
-  readonly #from: string
+  #from: string
   readonly #seats = new Map<Consumer, Seat>()
   readonly #takes = new Set<Promise<void>>()
-  /** Handed out, and the server does not know it. */
-  #unmarked: LeasedByRedis[] = []
-  readonly #begun = new Set<LeasedByRedis>()
+  readonly #lessor: Lessor
   /** Of the group in the server; 0 while it is to be created. */
   #id = 0
   #upkeep: Timer | undefined
@@ -85,6 +62,12 @@ export class Desk implements Source, RedisLessor, Listener {
     this.#channel = host.channel
     this.#settler = host.settler
     this.#from = fromText(from)
+    this.#lessor = new Lessor(this, host, {
+      gone: (one) => this.#over(one.seat as Seat, one),
+      newer: () => {
+        for (const seat of this.#seats.values()) this.#clear(seat)
+      },
+    })
     host.channel.listeners.add(this)
   }
 
@@ -97,24 +80,14 @@ export class Desk implements Source, RedisLessor, Listener {
   /** Adds a consumer. */
   join(consumer: Consumer): void {
     if (consumer.ended) return
-    const { deaths } = this.#channel
-    this.#seats.set(consumer, {
-      ...{ consumer, id: this.#host.name(), buffer: new Ring<LeasedByRedis>(), out: new Set(), filledMs: 0, ahead: 1 },
-      ...{
-        waits: false,
-        taking: false,
-        outdated: false,
-        again: false,
-        suspects: deaths > 0 ? consumer.maxInFlight : 0,
-        deaths,
-      },
-    })
+    this.#seats.set(consumer, seatOf(consumer, this.#host.name(), this.#channel.deaths))
     consumer.attach(this)
   }
 
   /** Ends every consumer, which gives its leases back. */
   close(failure?: { readonly error: unknown }): void {
     this.#closed = true
+    this.#lessor.close()
     this.#upkeep?.cancel()
     this.#alarm?.cancel()
     this.#channel.listeners.delete(this)
@@ -126,12 +99,13 @@ export class Desk implements Source, RedisLessor, Listener {
     for (const seat of this.#seats.values()) this.#clear(seat)
     while (this.#takes.size > 0) await Promise.all(this.#takes)
     for (const seat of this.#seats.values()) this.#clear(seat)
-    this.mark()
+    this.#lessor.mark()
     this.#settler.flush()
   }
 
-  get isIdle(): boolean {
-    return this.#seats.size === 0
+  /** Tells the server which handlers run, and what is in hand. */
+  mark(): void {
+    this.#lessor.mark()
   }
 
   wake(): void {
@@ -147,6 +121,8 @@ export class Desk implements Source, RedisLessor, Listener {
 
   renewed(): void {
     this.#id = 0
+    // Of what comes now nothing was settled.
+    this.#from = 'first'
     for (const seat of this.#seats.values()) {
       for (const one of [...seat.out]) this.#over(seat, one)
       for (let one = seat.buffer.shift(); one !== undefined; one = seat.buffer.shift()) one.standing = 'over'
@@ -178,7 +154,7 @@ export class Desk implements Source, RedisLessor, Listener {
     const seat = this.#seats.get(consumer)
     if (seat === undefined) return
     this.#seats.delete(consumer)
-    for (const one of [...seat.out]) this.#giveBack(one)
+    for (const one of [...seat.out]) this.#lessor.giveBack(one)
     seat.out.clear()
     this.#clear(seat)
     this.#settler.flush()
@@ -192,74 +168,6 @@ export class Desk implements Source, RedisLessor, Listener {
     void this.#channel.link.command(key, ['SREM', key, `${name}\n${this.group}`]).catch(() => undefined)
   }
 
-  begin(one: LeasedByRedis): Promise<void> | undefined {
-    if (one.standing !== 'out') return undefined
-    if (one.suspect || one.waiting) {
-      one.waiting = false
-      one.marked = true
-      const done = this.#step('b', one).then(() => undefined)
-      return one.suspect ? done : void done.catch(() => undefined)
-    }
-    this.#begun.add(one)
-    return undefined
-  }
-
-  settle(one: LeasedByRedis, as: Settled, along: Along | undefined): Promise<boolean> {
-    try {
-      if (as !== 'acked') checkSettled('delivery.settle', as)
-      const args = along === undefined ? undefined : this.#host.along('delivery.settle', along)
-      if (this.#closed) return FALSE
-      if (args !== undefined) {
-        return this.#step('s', one, [as], args).then((done) => {
-          this.#gone(one)
-          return done
-        })
-      }
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    const done = this.#step('s', one, [as])
-    this.#gone(one)
-    return done
-  }
-
-  nack(one: LeasedByRedis, options: NackOptions = {}): Promise<boolean> {
-    try {
-      checkNack(options)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    if (this.#closed) return FALSE
-    const { delayMs = 0, note, count = true, hold = false } = options
-    const wait = Math.ceil(delayMs)
-    this.#begun.delete(one)
-    if (hold) {
-      one.waiting = true
-      one.untilMs = this.#nowMs() + wait + this.#ackOf(one)
-    }
-    const done = this.#step('n', one, [wait, count ? 1 : 0, hold ? 1 : 0, note ?? false])
-    if (!hold) {
-      // It comes next, before what lies in buffers and is newer.
-      if (wait === 0) for (const seat of this.#seats.values()) this.#clear(seat)
-      this.#gone(one)
-    }
-    return done
-  }
-
-  extend(one: LeasedByRedis, ms: number | undefined): Promise<boolean> {
-    try {
-      if (ms !== undefined) checkExtend(ms)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    if (this.#closed) return FALSE
-    // Longer than any process lives is as good as for ever, and stays a whole number with the clock added.
-    const wait = Math.min(Math.ceil(ms ?? this.#ackOf(one)), 4_503_599_627_370_496)
-    if (one.standing === 'out') one.untilMs = this.#nowMs() + wait
-    one.marked = true
-    return this.#step('e', one, [wait])
-  }
-
   /** Settles an entry that nobody holds. */
   async settleAt(offset: number, as: Settled, along: AlongArgs | undefined): Promise<boolean> {
     for (const seat of this.#seats.values()) this.#clear(seat)
@@ -267,66 +175,26 @@ export class Desk implements Source, RedisLessor, Listener {
     return this.#settler.step(this.stream, this.group, 'o', offset, 0, untilMs, [as], along)
   }
 
-  /** Tells the server which handlers run, and what is in hand. */
-  mark(): void {
-    for (const one of this.#begun) if (one.standing === 'out') this.#marks('b', one)
-    this.#begun.clear()
-    const unmarked = this.#unmarked
-    this.#unmarked = []
-    for (const one of unmarked) if (one.standing === 'out' && !one.marked) this.#marks('u', one)
-  }
-
-  #marks(kind: 'b' | 'u', one: LeasedByRedis): void {
-    one.marked = true
-    this.#step(kind, one).catch(() => undefined)
-  }
-
   #nowMs(): number {
     return this.#channel.env.monotonicMs()
   }
 
-  #ackOf(one: LeasedByRedis): number {
-    return Math.ceil((one.seat as Seat).consumer.ackWaitMs)
-  }
-
-  #step(
-    kind: Parameters<Settler['step']>[2],
-    one: LeasedByRedis,
-    rest?: readonly unknown[],
-    along?: AlongArgs,
-  ): Promise<boolean> {
-    return this.#settler.step(this.stream, this.group, kind, one.number, one.token, one.untilMs, rest, along)
-  }
-
-  /** It is not in the hand of its consumer any more. */
-  #gone(one: LeasedByRedis): void {
-    if (one.standing === 'over') return
-    this.#over(one.seat as Seat, one)
-  }
-
   #over(seat: Seat, one: LeasedByRedis): void {
-    one.standing = 'over'
-    this.#begun.delete(one)
+    this.#lessor.over(one)
     const full = seat.out.size >= seat.consumer.maxInFlight
     seat.out.delete(one)
     if (full && seat.waits) this.#pump(seat)
   }
 
-  #giveBack(one: LeasedByRedis): void {
-    one.standing = 'over'
-    this.#begun.delete(one)
-    this.#step('f', one).catch(() => undefined)
-  }
-
   #clear(seat: Seat): void {
     seat.outdated = seat.taking
-    for (let one = seat.buffer.shift(); one !== undefined; one = seat.buffer.shift()) this.#giveBack(one)
+    for (let one = seat.buffer.shift(); one !== undefined; one = seat.buffer.shift()) this.#lessor.giveBack(one)
   }
 
   #hand(seat: Seat, one: LeasedByRedis): LeasedByRedis {
     one.standing = 'out'
     seat.out.add(one)
-    if (!one.marked) this.#unmarked.push(one)
+    this.#lessor.handed(one)
     if (seat.suspects > 0) {
       seat.suspects--
       one.suspect = true
@@ -388,20 +256,20 @@ export class Desk implements Source, RedisLessor, Listener {
       seat.suspects = consumer.maxInFlight
       if (taken.deaths > this.#channel.deaths) this.#channel.deaths = taken.deaths
     }
-    for (const offset of taken.bad) this.#host.onBad(this.stream, offset)
+    for (const offset of taken.bad) this.#host.onBad(this.stream, offset, 'lost')
     const drained = seat.buffer.size === 0
     const untilMs = this.#nowMs() + leaseMs
     for (const out of taken.out) {
       this.#channel.saw(this.stream, out.offset)
-      const one = new LeasedByRedis(this, seat, untilMs + out.dueInMs, out)
+      const one = new LeasedByRedis(this.#lessor, seat, untilMs + out.dueInMs, out)
       if (out.message === undefined) {
         // It is there, but it is no message.
         void this.#settler
           .step(this.stream, this.group, 's', one.number, one.token, untilMs, ['dropped'])
           .catch(() => undefined)
-        this.#host.onBad(this.stream, out.offset)
+        this.#host.onBad(this.stream, out.offset, 'damaged')
       } else if (present && !this.#closed) seat.buffer.push(one)
-      else this.#giveBack(one)
+      else this.#lessor.giveBack(one)
     }
     if (!present || this.#closed) {
       this.#settler.flush()
@@ -479,7 +347,7 @@ export class Desk implements Source, RedisLessor, Listener {
       for (const one of [...seat.out]) if (one.untilMs < nowMs) this.#over(seat, one)
       held += seat.out.size + seat.buffer.size
     }
-    this.mark()
+    this.#lessor.mark()
     if (held > 0) this.#keepUp()
   }
 }

@@ -139,7 +139,7 @@ export class Room {
         settler: this.#settler,
         name: this.#name,
         along: (owner, along) => this.along(owner, along),
-        onBad: (where, offset) => this.#bad(where, offset),
+        onBad: (where, offset, reason) => this.#bad(where, offset, reason),
         onGone: (one) => this.#gone(key, one),
       },
       stream,
@@ -237,9 +237,9 @@ export class Room {
     desk.close()
   }
 
-  #bad(stream: string, offset: number): void {
+  #bad(stream: string, offset: number, reason: Gap['reason']): void {
     const at = String(offset)
-    this.#settings.onDamage({ type: 'gap', stream, from: at, to: at, reason: 'lost' })
+    this.#settings.onDamage({ type: 'gap', stream, from: at, to: at, reason })
   }
 }
 
