@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Bus } from '../../src/index.ts'
+import { type Bus, BusError } from '../../src/index.ts'
 import { framesOf, swarm, thrown } from './swarm.ts'
 
 const never = (): Promise<never> => new Promise(() => undefined)
@@ -230,4 +230,44 @@ test('a crash in a loop leaves the others with no trace of the processes that we
   expect(a.processes()).toEqual([])
   expect(await thrown(a.request('own.1.x', 1))).toMatchObject({ code: 'NO_RESPONDERS' })
   expect(framesOf(all.wires[0]!, 'message')).toHaveLength(20)
+})
+
+test('a publisher that waits for others is refused while the connection is lost, and told when it breaks', async () => {
+  await using all = await swarm(2)
+  const [a, b] = all.buses as [Bus, Bus]
+  b.subscribe('work', never)
+  a.subscribe('work', () => undefined, { name: 'here' })
+  await all.env.settle()
+  const open = a.publish('work', 1, { until: 'handled' })
+  await all.env.settle()
+  all.wires[0]!.watch.tell({ type: 'lost', why: 'ECONNRESET' })
+  expect((await open).deliveries).toMatchObject([
+    { name: 'here', outcome: 'handled' },
+    { name: 'p1', outcome: 'failed', error: { code: 'BROKER_TIMEOUT' } },
+  ])
+  const { deliveries } = await a.publish('work', 2, { until: 'handled' })
+  expect(deliveries?.map(({ outcome }) => outcome).toSorted()).toEqual(['handled', 'refused'])
+})
+
+test('a wire without room refuses whoever publishes, and a request at once', async () => {
+  await using all = await swarm(3)
+  const [a, b, c] = all.buses as [Bus, Bus, Bus]
+  b.subscribe('t', () => 'b')
+  c.subscribe('t', () => 'c')
+  await all.env.settle()
+  const { publish } = all.wires[0]!
+  let room = 0
+  all.wires[0]!.publish = (topic, bytes) => {
+    if (room-- <= 0) throw new BusError('QUEUE_FULL', 'no room')
+    publish(topic, bytes)
+  }
+  expect(await thrown(a.publish('t', 1))).toMatchObject({ code: 'QUEUE_FULL' })
+  expect(await thrown(a.request('t', 1))).toMatchObject({ code: 'QUEUE_FULL' })
+  expect(a.stats().wire?.framesDropped).toBe(2)
+  room = 1
+  const ack = await a.publish('t', 1)
+  expect([ack.recipients, ack.refused.length]).toEqual([1, 1])
+  room = 1
+  // One of two processes was asked: its answer counts.
+  expect(['b', 'c']).toContain((await a.request('t', 1)).data)
 })

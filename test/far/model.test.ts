@@ -47,7 +47,8 @@ const publish = fc.record({
   from: agent,
 })
 const steps = fc.array(fc.oneof({ weight: 2, arbitrary: subscribe }, unsubscribe, { weight: 4, arbitrary: publish }), {
-  minLength: 20, maxLength: 60,
+  minLength: 20,
+  maxLength: 60,
 })
 
 function optionsOf({ group, session: own, sender }: Subscribe): SubscribeOptions {

@@ -80,10 +80,6 @@ export class Asked implements FarAsked {
     else if (this.#done.delete(id)) this.#pending.lost(error)
   }
 
-  unsent(id: string): void {
-    this.#open.delete(id)
-  }
-
   /** True when it waits for this process, or might still hear of it. */
   concerns(id: string): boolean {
     return this.#open.has(id) || this.#done.has(id)

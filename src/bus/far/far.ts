@@ -1,18 +1,17 @@
 import { BusError, isBusError } from '../../kit/errors.ts'
 import { hexOf24 } from '../../message/ids.ts'
-import { Envelope } from '../../message/message.ts'
+import type { Envelope } from '../../message/message.ts'
 import type { Wire, WireSubscription } from '../../wire/wire.ts'
 import type { AgentRecord } from '../agents.ts'
 import type { Core } from '../core.ts'
-import type { Delivery, Note } from '../delivery.ts'
 import type { Distributor } from '../distribute.ts'
 import type { Receipt } from '../receipt.ts'
 import { unanswerable } from '../request.ts'
 import type { Entry, Route } from '../router.ts'
-import { Ask } from './ask.ts'
 import type { FarAgent, Process } from './entry.ts'
 import { ALL_TOPIC, type Frame, messageOf, packed, readFrame, topicOf, writeFrame } from './frames.ts'
 import { Intake } from './intake.ts'
+import { messageFrame } from './message-frame.ts'
 import { Outgoing } from './outgoing.ts'
 import { type PlanHost, planFor, widen } from './plan.ts'
 import { Presence } from './presence.ts'
@@ -22,8 +21,6 @@ import type { Carried, FarPending, FarSide, Load, Plan, Poured, WireFigures } fr
 
 /** A message for more processes than this goes out once, to all. */
 const MOST_APART = 8
-/** Handlings that wait for each other, at most so many of them are told. */
-const MOST_CHAIN = 64
 /** Processes that are asked who they are within so many milliseconds. */
 const MOST_ASKED = 100
 const ASK_AGAIN_MS = 1_000
@@ -120,35 +117,39 @@ export class Far implements FarSide {
   carry(load: Load, message: Envelope, ask: FarPending | undefined, receipt: Receipt | undefined): Carried {
     const processes = [...load.targets]
     if (processes.length === 0) return { sent: 0, refusal: undefined }
-    let sent = 0
+    const reached: string[] = []
+    const re = ask === undefined ? (receipt === undefined ? undefined : this.#secret(32)) : message.replyTo
+    let refusal: Carried['refusal']
     try {
-      if (ask !== undefined && !this.#connected) {
+      // Whoever waits for others must not wait for what a lost connection swallows.
+      if (re !== undefined && !this.#connected) {
         throw new BusError('BROKER_UNREACHABLE', `wire "${this.#wire.name}" is not connected`, {
           details: { topic: message.topic },
         })
       }
       // Whoever gets the message must have heard before what its sender wants.
       this.#presence.flush()
-      const re = ask === undefined ? (receipt === undefined ? undefined : this.#secret(32)) : message.replyTo
-      const frame = this.#frameOf(load, message, ask, re)
-      if (ask !== undefined) this.#outgoing.asked(ask, re as string, processes)
-      else if (receipt !== undefined) this.#outgoing.expect(re as string, receipt, processes)
+      const frame = messageFrame(this.id, this.#core.clock.nowMs(), { load, message, ask, re })
       if (processes.length > MOST_APART) {
         this.#send(ALL_TOPIC, frame)
-        sent = processes.length
+        reached.push(...processes)
       } else {
         for (const id of processes) {
           this.#send(topicOf(id), frame)
-          sent++
+          reached.push(id)
         }
       }
-      return { sent, refusal: undefined }
     } catch (thrown) {
-      const error =
-        thrown instanceof Error ? thrown : new BusError('INVALID_PAYLOAD', 'it cannot be sent', { cause: thrown })
-      if (isBusError(error)) for (const id of processes.slice(sent)) this.#forgetAsked(ask, id)
-      return { sent, refusal: { name: `wire ${this.#wire.name}`, error } }
+      const error = isBusError(thrown)
+        ? thrown
+        : new BusError('INVALID_PAYLOAD', 'it cannot be sent', { cause: thrown })
+      refusal = { name: `wire ${this.#wire.name}`, error }
     }
+    // No answer comes before this call has ended.
+    if (ask !== undefined && re !== undefined) this.#outgoing.asked(ask, re, reached)
+    else if (receipt !== undefined && re !== undefined && reached.length > 0)
+      this.#outgoing.expect(re, receipt, reached)
+    return { sent: reached.length, refusal }
   }
 
   answer(message: Envelope): boolean {
@@ -300,21 +301,6 @@ export class Far implements FarSide {
     this.#trySay(id, 'sync', {})
   }
 
-  #frameOf(load: Load, message: Envelope, ask: FarPending | undefined, re: string | undefined): Uint8Array {
-    const deadlineMs = Envelope.deadlineMs(message)
-    const left = Math.max(0, Math.ceil(deadlineMs - this.#core.clock.nowMs()))
-    return writeFrame('message', this.id, {
-      m: packed(message),
-      ...(deadlineMs === Number.POSITIVE_INFINITY ? {} : { left }),
-      groups: Object.fromEntries(load.groups),
-      names: Object.fromEntries(load.names),
-      ...(load.everyone === undefined ? {} : { everyone: [...load.everyone] }),
-      ...(load.kept ? { kept: true } : {}),
-      ...(re === undefined ? {} : { re }),
-      ...(ask === undefined ? {} : { ask: ask.kind, chain: chainOf(ask.frame) }),
-    })
-  }
-
   /** Throws what the wire throws. */
   #say(topic: string, type: Frame['type'], fields: object): void {
     this.#send(topic, writeFrame(type, this.id, fields))
@@ -338,10 +324,6 @@ export class Far implements FarSide {
     } catch (error) {
       this.#core.announce('callback.failed', { error })
     }
-  }
-
-  #forgetAsked(ask: FarPending | undefined, id: string): void {
-    ask?.far?.unsent(id)
   }
 
   #entryChanged(entry: Entry, added: boolean): void {
@@ -400,16 +382,4 @@ export class Far implements FarSide {
     while (text.length < digits) text += hexOf24(Math.floor(this.#core.env.random() * 0x100_0000))
     return text.slice(0, digits)
   }
-}
-
-/** The messages whose handlings wait for this one, the nearest first, also those of other processes. */
-function chainOf(frame: Delivery | undefined): string[] {
-  const chain: string[] = []
-  for (let one = frame; one !== undefined && chain.length < MOST_CHAIN; ) {
-    chain.push(one.message.id)
-    const note = Envelope.noteOf(one.message) as Note | undefined
-    if (note instanceof Ask) chain.push(...note.chain)
-    one = note?.frame
-  }
-  return chain.slice(0, MOST_CHAIN)
 }

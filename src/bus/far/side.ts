@@ -70,8 +70,6 @@ export interface FarPending extends Poured {
 export interface FarAsked {
   /** The request is over; with a reason it was given up. */
   closed(reason: BusError | undefined): void
-  /** It could not be sent to this process. */
-  unsent(process: string): void
 }
 
 /** Figures of what goes between processes. */
