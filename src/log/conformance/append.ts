@@ -19,7 +19,8 @@ function everyKind(): unknown[] {
     [],
     [1, [2, [undefined]]],
     {},
-    { a: undefined, b: [{ c: null }] },
+    // Without a property that is undefined: codecs leave it out, logs in memory keep it.
+    { b: [{ c: null }] },
     new Date(1_700_000_000_000),
     new Map<unknown, unknown>([
       ['k', 1],
