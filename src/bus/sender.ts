@@ -236,7 +236,7 @@ export class Sender {
     ) {
       return Promise.resolve(ack(message, this.#core.requests.deliver(message) ? 1 : 0, NOBODY_REFUSED, false))
     }
-    if (this.#core.far !== undefined && this.#core.far.answer(message)) {
+    if (this.#core.far?.answer(message)) {
       return Promise.resolve(ack(message, 1, NOBODY_REFUSED, false))
     }
     const receipt = receiptFor(message, options, origin)

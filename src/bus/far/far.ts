@@ -51,6 +51,21 @@ export class Far implements FarSide {
   /** Unknown processes that were asked who they are, since the clock last said so. */
   readonly #asking = new Set<string>()
   #askingMs = 0
+  /** What is done with each kind of frame. */
+  readonly #take: Readonly<Record<Frame['type'], (frame: Frame) => void>> = {
+    here: (frame) => this.#presence.here(frame),
+    beat: (frame) => this.#presence.beat(frame),
+    sync: (frame) => this.#presence.sync(frame),
+    bye: (frame) => this.#presence.bye(frame),
+    message: (frame) => this.#intake.message(frame),
+    answer: (frame) => this.#answered(frame),
+    done: (frame) => this.#outgoing.done(frame),
+    part: (frame) => this.#outgoing.part(frame),
+    end: (frame) => this.#outgoing.end(frame),
+    credit: (frame) => this.#intake.credit(frame),
+    cancel: (frame) => this.#intake.cancel(frame),
+    read: (frame) => this.#intake.read(frame),
+  }
   #connected = true
   #closed = false
   #framesIn = 0
@@ -239,14 +254,14 @@ export class Far implements FarSide {
   }
 
   async #joined(): Promise<void> {
-    const onFrame = (_topic: string, bytes: Uint8Array): void => this.#take(bytes)
+    const onFrame = (_topic: string, bytes: Uint8Array): void => this.#receive(bytes)
     for (const topic of [topicOf(this.id), ALL_TOPIC]) this.#subscriptions.push(this.#wire.subscribe(topic, onFrame))
     await Promise.all(this.#subscriptions.map((one) => one.ready))
     this.#presence.join()
     await this.#presence.ready
   }
 
-  #take(bytes: Uint8Array): void {
+  #receive(bytes: Uint8Array): void {
     if (this.#closed) return
     this.#framesIn++
     try {
@@ -267,20 +282,9 @@ export class Far implements FarSide {
 
   #follow(frame: Frame): void {
     const { type, from } = frame
-    if (type === 'here') return this.#presence.here(frame)
-    if (type === 'beat') return this.#presence.beat(frame)
-    if (type === 'bye') return this.#presence.bye(frame)
-    if (!this.others.heard(from, undefined, undefined)) this.#askWho(from)
-    if (type === 'sync') return this.#presence.sync(frame)
-    if (type === 'message') return this.#intake.message(frame)
-    if (type === 'answer') return this.#answered(frame)
-    if (type === 'done') return this.#outgoing.done(frame)
-    if (type === 'part') return this.#outgoing.part(frame)
-    if (type === 'end') return this.#outgoing.end(frame)
-    if (type === 'credit') return this.#intake.credit(frame)
-    if (type === 'cancel') return this.#intake.cancel(frame)
-    if (type === 'read') return this.#intake.read(frame)
-    return type satisfies never
+    const tellsWho = type === 'here' || type === 'beat' || type === 'bye'
+    if (!tellsWho && !this.others.heard(from, undefined, undefined)) this.#askWho(from)
+    this.#take[type](frame)
   }
 
   #answered({ fields }: Frame): void {
