@@ -23,6 +23,9 @@ export class Bodies {
   readonly #asked = new Map<number, Promise<Body | undefined>>()
   readonly #waiting: (() => void)[] = []
   #bytes = 0
+  /** What is kept, oldest first from `#head` on: to ask a map for its oldest key means to step over all that were deleted. */
+  #order: number[] = []
+  #head = 0
 
   constructor(io: Io, stream: string) {
     this.#io = io
@@ -34,11 +37,15 @@ export class Bodies {
     // A copy: what came lies in a larger piece of what was received, which would stay with it.
     this.#kept.set(offset, { bytes: bytes.slice(), note })
     this.#bytes += bytes.length
+    this.#order.push(offset)
     while (this.#kept.size > MOST_COUNT || this.#bytes > MOST_BYTES) {
-      const [oldest, body] = this.#kept.entries().next().value as [number, Body]
+      const oldest = this.#order[this.#head++] as number
+      this.#bytes -= this.#kept.get(oldest)?.bytes.length ?? 0
       this.#kept.delete(oldest)
-      this.#bytes -= body.bytes.length
     }
+    if (this.#head < MOST_COUNT) return
+    this.#order = this.#order.slice(this.#head)
+    this.#head = 0
   }
 
   /** The body, when it is in memory. */
@@ -64,6 +71,8 @@ export class Bodies {
   clear(): void {
     this.#kept.clear()
     this.#bytes = 0
+    this.#order = []
+    this.#head = 0
   }
 
   async #ask(offset: number): Promise<Body | undefined> {

@@ -21,6 +21,8 @@ import { Thread, type ThreadOwner } from './thread.ts'
 import { Ticker } from './ticker.ts'
 
 const encoder = new TextEncoder()
+/** So far behind the end of the stream, messages are not kept in memory: they would be gone before anybody asks. */
+const MOST_BEHIND = 4_096
 
 /** A channel as this process follows it. */
 export class Channel implements MachineEvents, Place, ThreadOwner {
@@ -283,12 +285,11 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     await this.presence.survey()
   }
 
-  /** The next record. */
-  apply(record: StreamRecord): void {
+  apply(record: StreamRecord, pending: number): void {
     const { machine } = this
     const { seq, at, subject } = record
     this.#appliedMs = this.env.monotonicMs()
-    if (subject[0] === 'e') this.#entry(record)
+    if (subject[0] === 'e') this.#entry(record, pending < MOST_BEHIND)
     else if (subject === 'o' || subject === 'a') this.#batch(record)
     else machine.applyOther(seq, at)
     this.#janitor.saw(record)
@@ -304,14 +305,14 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     this.#ticker.touch()
   }
 
-  #entry(record: StreamRecord): void {
+  #entry(record: StreamRecord, keep: boolean): void {
     const read = headOf(record, false)
     if (read === undefined) {
       this.machine.applyOther(record.seq, record.at)
       return
     }
     const { part, head, delay, note } = read
-    this.bodies.put(head.offset, record.data, note)
+    if (keep) this.bodies.put(head.offset, record.data, note)
     this.machine.applyEntry(record.seq, record.at, { ...head, part, delay })
   }
 

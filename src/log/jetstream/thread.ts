@@ -10,7 +10,8 @@ const AGAIN_MS = 100
 /** Whose thread it is. */
 export interface ThreadOwner extends Place, MachineEvents {
   machine: Machine
-  apply(record: StreamRecord): void
+  /** The next record; so many more wait behind it. */
+  apply(record: StreamRecord, pending: number): void
   /** It begins anew, under another name. */
   rejoin(): void
   /** Those who wait for more look again. */
@@ -84,8 +85,8 @@ export class Thread {
       stream: names.stream,
       root: names.root,
       from: machine.seq + 1,
-      record: (record) => {
-        if (follower === this.#follower) this.#take(record)
+      record: (record, pending) => {
+        if (follower === this.#follower) this.#take(record, pending)
       },
       broken: () => {
         if (follower === this.#follower) void this.#restart()
@@ -95,7 +96,7 @@ export class Thread {
     await follower.start()
   }
 
-  #take(record: StreamRecord): void {
+  #take(record: StreamRecord, pending: number): void {
     const next = this.#owner.machine.seq + 1
     if (record.seq < next) return
     if (record.seq > next) {
@@ -105,7 +106,7 @@ export class Thread {
       return
     }
     if (record.seq > this.#seen) this.#seen = record.seq
-    this.#owner.apply(record)
+    this.#owner.apply(record, pending)
   }
 
   async #reload(from: number, to: number): Promise<void> {
