@@ -45,7 +45,7 @@ export function programOf(act: Act, nowMs: () => number): Command {
     deadLettersCommand(act, nowMs),
     channelsCommand(act),
     groupsCommand(act),
-    statsCommand(act),
+    statsCommand(act, nowMs),
     trimCommand(act),
     doctorCommand(act),
   ]

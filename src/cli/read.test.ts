@@ -306,3 +306,20 @@ test('a damaged message is a warning, the others are printed, and the exit code 
   expect(JSON.parse(json.err)).toMatchObject({ warning: { gap: { stream: 'a/normal', from: '2', reason: 'damaged' } } })
   expect((await cli(['tail', 'a', '--no-follow', '--file', file])).code).toBe(4)
 })
+
+test('[C73] the report of a week counts by channel, lane and reason, and says when retention took some', async () => {
+  const file = await withDeadLetters()
+  const told = await cli(['stats', '--since', '7d', '--file', file])
+  expect(told.code).toBe(0)
+  expect(told.out).toContain(
+    '  published   4: tasks 4\n  by lane     high 1, normal 3\n  died        3: handler-error 3\n',
+  )
+  const json = async (since: string): Promise<object> =>
+    (JSON.parse((await cli(['stats', '--since', since, '--json', '--file', file])).out) as { report: object }).report
+  expect(await json('7d')).toMatchObject({ published: 4, atLeast: false, died: { 'handler-error': 3 } })
+  expect(await json('2100-01-01')).toMatchObject({ published: 0, byChannel: {}, byLane: {}, died: {} })
+  const trimmed = await cli(['trim', 'tasks', '--max-count', '1', '--yes', '--file', file])
+  expect(trimmed.out).toBe('2 messages of tasks removed, 2 left\n')
+  expect(await json('7d')).toMatchObject({ published: 2, atLeast: true, byLane: { high: 1, normal: 1 } })
+  expect((await cli(['stats', '--since', '7d', '--file', file])).out).toContain('published   at least 2: tasks 2')
+})

@@ -2,26 +2,46 @@ import { statSync } from 'node:fs'
 import { Command } from 'commander'
 import type { KeptLedger } from '../../bus/kept-verbs.ts'
 import type { Gap } from '../../log/log.ts'
-import type { Act, Call } from '../call.ts'
-import { EXIT } from '../faults.ts'
+import { type Act, type Call, exitOf } from '../call.ts'
 import type { Kept } from '../open.ts'
-import { bytesText, pad } from '../text.ts'
+import { timeAt } from '../parse.ts'
+import type { Report } from '../report.ts'
+import { bytesText, localTime, pad } from '../text.ts'
+
+interface Options {
+  readonly since?: number
+}
+
+const EXAMPLES = `
+Examples:
+  $ swarmbus stats --file swarm.db
+  $ swarmbus stats --since 7d --url redis://localhost:6379    # the report of a week
+
+A report counts what the log still has: "at least" says that retention has removed some. When a message was handled is not kept.`
 
 /** `swarmbus stats`: the whole log in figures. */
-export function statsCommand(act: Act): Command {
+export function statsCommand(act: Act, nowMs: () => number): Command {
   return new Command('stats')
     .description('show the figures of the whole log: size, lanes, balance, gaps')
+    .option(
+      '--since <time>',
+      'and what was published, and died, at or after: a time, or how long ago (7d)',
+      timeAt(nowMs),
+    )
+    .addHelpText('after', EXAMPLES)
     .action(act(stats))
 }
 
-async function stats(call: Call): Promise<number> {
+async function stats(call: Call, { since }: Options): Promise<number> {
   const { withKept } = await import('../open.ts')
   const { out } = call
   return withKept(call, async (kept) => {
     const figures = await figuresOf(kept)
+    const stop = call.stop()
+    const report = since === undefined ? undefined : await reportSince(call, kept, since, stop.signal)
     if (out.json) {
-      await out.document(figures)
-      return EXIT.ok
+      await out.document(report === undefined ? figures : { ...figures, report })
+      return exitOf(stop)
     }
     const { ledger, lanes, gaps, fileBytes } = figures
     const line = (name: string, text: string): Promise<void> => out.text(`${out.look('bold', pad(name, 13))} ${text}`)
@@ -34,8 +54,28 @@ async function stats(call: Call): Promise<number> {
     await line('groups', String(figures.groups))
     await line('balance', balanceOf(ledger, figures.balanced))
     await line('gaps', gaps.length === 0 ? 'none' : gaps.map(gapText).join('; '))
-    return EXIT.ok
+    if (report === undefined) return exitOf(stop)
+    const least = report.atLeast ? 'at least ' : ''
+    await line('since', localTime(since ?? 0))
+    await line('  published', `${least}${report.published}${partsOf(report.byChannel)}`)
+    await line('  by lane', partsOf(report.byLane).slice(2) || 'none')
+    await line('  died', `${sumOf(report.died)}${partsOf(report.died)}`)
+    return exitOf(stop)
   })
+}
+
+async function reportSince({ out }: Call, kept: Kept, since: number, signal: AbortSignal): Promise<Report> {
+  const { reportOf } = await import('../report.ts')
+  return reportOf(kept, since, signal, (count) => out.progress(`${count} messages read`))
+}
+
+function partsOf(counts: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(counts).map(([name, count]) => `${name} ${count}`)
+  return parts.length === 0 ? '' : `: ${parts.join(', ')}`
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0)
 }
 
 interface Figures {
