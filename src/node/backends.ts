@@ -40,6 +40,15 @@ export interface OfflineOptions {
   readonly forMs?: number
 }
 
+/** What a connection with TLS trusts and shows: PEM texts or bytes. */
+export interface TlsOptions {
+  /** Certificates that are trusted instead of those of the system. */
+  readonly ca?: string | Buffer
+  /** Who this process is, for servers that ask. */
+  readonly cert?: string | Buffer
+  readonly key?: string | Buffer
+}
+
 /** How a log is opened. */
 export interface OpenLogOptions {
   readonly env?: Env
@@ -49,6 +58,7 @@ export interface OpenLogOptions {
   readonly acceptLoss?: boolean
   /** For a log on a broker. */
   readonly offline?: OfflineOptions
+  readonly tls?: TlsOptions
   /** Told what happens to the connection to a broker, and of losses. */
   readonly onEvent?: (event: LogEvent) => void
 }
@@ -124,7 +134,11 @@ async function openRedis(url: string, options: OpenLogOptions): Promise<Backend>
   ])
   const replicas = numberIn(url, settings, 'replicas')
   const prefix = prefixIn(settings)
-  const link = await connectRedis(address, envOf(options))
+  const { tls } = options
+  const link = await connectRedis(address, {
+    ...envOf(options),
+    ...(tls === undefined ? {} : { client: { socket: { tls: true, ...tls } } }),
+  })
   try {
     const log = await redisLog(link, {
       ...brokerLogOf(options),
@@ -160,7 +174,11 @@ async function openNats(url: string, options: OpenLogOptions): Promise<Backend> 
   if (storage !== undefined && storage !== 'file' && storage !== 'memory') refuseUrl(url, '"storage" is file or memory')
   const sync = settings.get('sync')
   if (sync !== undefined && sync !== 'always') refuseUrl(url, '"sync" is always, if the server is set up so')
-  const link = await connectNats(address, envOf(options))
+  const { tls } = options
+  const link = await connectNats(address, {
+    ...envOf(options),
+    ...(tls === undefined ? {} : { client: { tls: textsOf(tls) } }),
+  })
   try {
     const log = await jetStreamLog(link, {
       ...brokerLogOf(options),
@@ -216,6 +234,11 @@ function assembled({ log, wire, makeLeases, close }: Parts): Backend {
 
 function envOf({ env }: OpenLogOptions): { readonly env?: Env } {
   return env === undefined ? {} : { env }
+}
+
+/** The client of NATS takes texts. */
+function textsOf(tls: TlsOptions): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(tls).map(([name, value]) => [name, String(value)]))
 }
 
 function commonOf({ env, dedupMs }: OpenLogOptions): { readonly env?: Env; readonly dedupMs?: number } {

@@ -5,7 +5,7 @@ import type { MessageLog } from '../log/log.ts'
 import type { DeadLetterAlert } from '../worker/burials.ts'
 import type { ChannelOptions } from '../worker/channel.ts'
 import type { LogKeeper } from '../worker/keeper.ts'
-import { type BackendChoice, chooseBackend, type OfflineOptions } from './backends.ts'
+import { type BackendChoice, chooseBackend, type OfflineOptions, type TlsOptions } from './backends.ts'
 import { openChosen } from './fallback.ts'
 
 /** How a bus with a log is opened: everything of `createBus`, and how messages are kept. */
@@ -27,6 +27,8 @@ export interface OpenOptions extends BusOptions {
   readonly acceptLoss?: boolean
   /** What publishes do while the broker cannot be reached: they wait, in order and within bounds, or are refused at once. */
   readonly offline?: OfflineOptions
+  /** For `rediss://` and `tls://`: what is trusted, and who this process is. */
+  readonly tls?: TlsOptions
   /**
    * The url that is used when the wanted backend cannot be reached at the start. Without it the start fails. A broker that answers and
    * refuses (password, settings) is a fault to be mended: it never leads here.
@@ -46,6 +48,7 @@ const OWN_RULES: Readonly<Record<string, Rule>> = {
   healthDeadLetters: whole(0),
   acceptLoss: { allowed: 'true or false', ok: (value) => typeof value === 'boolean' },
   offline: anObject,
+  tls: anObject,
   fallback: aText,
   onChosen: aFunction,
 }
@@ -75,6 +78,7 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     healthDeadLetters,
     acceptLoss,
     offline,
+    tls,
     fallback,
     onChosen,
     ...rest
@@ -89,6 +93,7 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     healthDeadLetters,
     acceptLoss,
     offline,
+    tls,
     fallback,
     onChosen,
   }
@@ -106,6 +111,7 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
         ...(dedupMs === undefined ? {} : { dedupMs }),
         ...(acceptLoss === undefined ? {} : { acceptLoss }),
         ...(offline === undefined ? {} : { offline }),
+        ...(tls === undefined ? {} : { tls }),
         onEvent: (event) => keeper?.told(event),
       },
       { fallback, onChosen },
