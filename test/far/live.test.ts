@@ -280,3 +280,18 @@ test('a request right after the bus was made waits until the others are known', 
   const [answer, ack] = await Promise.all([late.request('sum', 1), late.send('pink', 1)])
   expect([answer.data, ack.accepted]).toEqual([7, ['pink']])
 })
+
+test('a thousand subscriptions that come and go leave nothing at the others', async () => {
+  await using all = await swarm(2)
+  const [a, b] = all.buses as [Bus, Bus]
+  for (let at = 0; at < 1_000; at++) {
+    const one = b.subscribe(`race.${at % 7}.>`, () => undefined, at % 2 === 0 ? { group: 'g' } : {})
+    const agent = b.register(`agent${at}`)
+    if (at % 3 === 0) await all.env.settle()
+    one.unsubscribe()
+    agent.unregister()
+  }
+  await all.env.settle()
+  expect(a.processes()).toMatchObject([{ subscriptions: 0, agents: [] }])
+  expect((await a.publish('race.1.x', 1)).recipients).toBe(0)
+})
