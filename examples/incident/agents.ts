@@ -1,6 +1,7 @@
 // Who works: pink and red compete for code, the validator checks and reviews, harold rolls out, ring watches.
 
-import type { Agent, Bus, Context, Handler, Message, Priority, Publisher, RequestOptions } from 'swarmbus'
+import type { Agent, Bus, Context, Handler, Message, Priority } from 'swarmbus'
+import type { AgentName, Ask } from './crew.ts'
 import type { Event, Observer } from './observer.ts'
 import {
   code,
@@ -25,14 +26,16 @@ export interface Tools {
   readonly startedAt: number
   /** Simulated work: waits for each step; rejects when the handler's signal is aborted. */
   work(steps: readonly string[], context: Context): Promise<void>
-  /** A request whose answer the observer sees too. Rejects as `request` does. */
-  ask<R extends Said>(from: Publisher, topic: string, data: Said, options: RequestOptions): Promise<R>
+  readonly ask: Ask
 }
+
+/** Longest a task without a deadline may take. */
+export const LONG_MS = 3_600_000
 
 type Skill = (order: Order, priority: Priority, context: Context) => Promise<Work>
 
-/** Registers the agents that do the work. harold is registered by his own file. */
-export function registerWorkers(tools: Tools): void {
+/** Registers those of the agents that work in this process. harold is registered by his own file. */
+export function registerWorkers(tools: Tools, names: readonly AgentName[]): void {
   const { bus, work } = tools
   const plain =
     (by: string, make: (by: string, order: Order) => Work): Skill =>
@@ -41,18 +44,26 @@ export function registerWorkers(tools: Tools): void {
       await work(made.steps, context)
       return made
     }
-  for (const name of ['pink', 'red']) {
+  for (const name of ['pink', 'red'] as const) {
+    if (!names.includes(name)) continue
     const agent = bus.register(name, { capabilities: ['coding'], handler: hearHeartbeat })
     joinPool(agent, 'coding', coder(name, tools))
     answerStatus(agent, tools)
   }
-  const validator = bus.register('validator', { capabilities: ['validation'], handler: validate(tools) })
-  joinPool(validator, 'review', plain('validator', review))
-  answerStatus(validator, tools)
-  const ring = bus.register('ring', { capabilities: ['monitoring'], handler: hearHeartbeat })
-  joinPool(ring, 'monitor', plain('ring', monitor))
-  answerStatus(ring, tools)
+  if (names.includes('validator')) {
+    const validator = bus.register('validator', { capabilities: ['validation'], handler: validate(tools) })
+    joinPool(validator, 'review', plain('validator', review))
+    answerStatus(validator, tools)
+  }
+  if (names.includes('ring')) {
+    const ring = bus.register('ring', { capabilities: ['monitoring'], handler: hearHeartbeat })
+    joinPool(ring, 'monitor', plain('ring', monitor))
+    answerStatus(ring, tools)
+  }
 }
+
+/** Who answers on `status`: every agent but harold, who asks. */
+export const ANSWER_STATUS: readonly string[] = ['pink', 'red', 'validator', 'ring']
 
 /** harold rolls out himself, whoever asked for it. */
 export function joinDeployPool(harold: Agent, { work }: Tools): void {
@@ -77,7 +88,9 @@ function coder(by: string, { ask, work }: Tools): Skill {
     let draft = code(by, order, priority)
     await work(draft.steps, context)
     for (;;) {
-      const verdict = await ask<Verdict>(context.bus, 'agent.validator', draft, { priority, timeoutMs: 60_000 })
+      // As long as it takes: the order has a deadline, which aborts the signal.
+      const limits = { priority, timeoutMs: LONG_MS, signal: context.signal }
+      const verdict = await ask<Verdict>(context.bus, 'agent.validator', draft, limits)
       if (verdict.accepted) return draft
       const before = draft.steps.length
       draft = rework(draft, order.about ?? 'it')

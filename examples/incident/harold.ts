@@ -1,13 +1,16 @@
 // harold (operations) takes a task through the swarm and reports; whatever goes wrong on the way becomes part of the report.
 
 import { type Context, type Handler, isBusError, type Message, type Priority } from 'swarmbus'
-import { joinDeployPool, type Tools } from './agents.ts'
+import { ANSWER_STATUS, joinDeployPool, LONG_MS, type Tools } from './agents.ts'
+import { agentsThere } from './crew.ts'
 import { type Order, type Said, type Stage, stagesOf, type Work } from './work.ts'
 
 /** What harold is told to do. It may come a second time, after a run that was killed: what was done already is kept. */
 export interface Mission extends Order {
   /** Names the mission in every run. */
   readonly key: string
+  /** Who gave the task, and gets the report. */
+  readonly by: string
   /** Deadline in wall-clock milliseconds: a mission may outlive the process. */
   readonly dueAt: number | undefined
 }
@@ -31,9 +34,6 @@ export interface Report extends Said {
   readonly reason?: string
 }
 
-/** Longest a task without a deadline may take. */
-export const LONG_MS = 3_600_000
-
 /** The stages of a mission that are done, in `progress.KEY`. */
 interface Progress {
   readonly stage: number
@@ -46,8 +46,11 @@ export function registerHarold(tools: Tools): void {
     if (message.to !== 'harold') return
     const mission = message.data as Mission
     const report = await carryOut(tools, mission, message, context)
+    const { by, key } = mission
+    // It waits for whoever has gone meanwhile.
+    if (!agentsThere(tools.bus).includes(by)) tools.bus.declare(by)
     // Once for each mission, also when the first report is on its way already.
-    await context.bus.send('you', report, { priority: message.priority, idempotencyKey: `report ${mission.key}` })
+    await context.bus.send(by, report, { priority: message.priority, idempotencyKey: `report ${key}` })
   }
   joinDeployPool(tools.bus.register('harold', { capabilities: ['operations'], handler }), tools)
 }
@@ -56,7 +59,7 @@ async function carryOut(tools: Tools, mission: Mission, message: Message, contex
   const { text, task, about, dueAt, key } = mission
   const { priority } = message
   const stages = stagesOf(text)
-  const before = await progressOf(tools, mission, message)
+  const before = await progressOf(tools, mission, message, context)
   const said = before.map((one) => one.text)
   let returned = before.reduce((sum, one) => sum + one.returned, 0)
   const report = (rest: Pick<Report, 'done' | 'inTime' | 'text' | 'reason'>): Report => ({
@@ -71,15 +74,16 @@ async function carryOut(tools: Tools, mission: Mission, message: Message, contex
     const timeoutMs = dueAt === undefined ? LONG_MS : dueAt - Date.now()
     try {
       if (timeoutMs < 1) return report(missed(stage, index, stages.length))
-      const result = await takeStage(tools, stage, { text, task, about }, { priority, timeoutMs }, context)
+      const order: Order = { text, task, about }
+      const result = await takeStage(tools, stage, order, { priority, timeoutMs, signal: context.signal }, context)
       const back = 'returned' in result ? result.returned : 0
       returned += back
       said.push(result.text)
       const progress: Progress = { stage: index, text: result.text, returned: back }
       await context.bus.publish(`progress.${key}`, progress)
     } catch (error) {
-      // Not the mission's fault: the next run goes on from here.
-      if (context.signal.aborted) throw error
+      // Not the mission's fault: the next run, or the next try, goes on from here.
+      if (context.signal.aborted || isBusError(error, 'PUBLISH_UNKNOWN')) throw error
       if (isBusError(error, 'REQUEST_TIMEOUT') && dueAt !== undefined)
         return report(missed(stage, index, stages.length))
       const reason = reasonOf(error)
@@ -90,9 +94,14 @@ async function carryOut(tools: Tools, mission: Mission, message: Message, contex
   return report({ done: true, inTime, text: `done: ${said.join('; ')}` })
 }
 
-/** The stages that an earlier run finished. */
-async function progressOf({ bus, startedAt, tell }: Tools, mission: Mission, message: Message): Promise<Progress[]> {
-  if (message.time >= startedAt) return []
+/** The stages that an earlier run, or another process, finished. */
+async function progressOf(
+  { bus, startedAt, tell }: Tools,
+  mission: Mission,
+  message: Message,
+  context: Context,
+): Promise<Progress[]> {
+  if (context.attempt === 1 && message.time >= startedAt) return []
   const done: Progress[] = []
   for await (const { data } of bus.replay<Progress>(`progress.${mission.key}`, { from: { time: message.time } })) {
     if (data.stage === done.length) done.push(data)
@@ -106,13 +115,14 @@ async function takeStage(
   { bus, ask, observer }: Tools,
   stage: Stage,
   order: Order,
-  limits: { readonly priority: Priority; readonly timeoutMs: number },
+  limits: { readonly priority: Priority; readonly timeoutMs: number; readonly signal: AbortSignal },
   context: Context,
 ): Promise<Work | Said> {
   if (stage !== 'status') return ask<Work>(context.bus, stage, order, limits)
-  const count = bus.subscribers('status').length
+  const count = agentsThere(bus).filter((name) => ANSWER_STATUS.includes(name)).length
   const heard: string[] = []
   const { priority } = limits
+  if (count === 0) return { text: 'nobody is there to answer' }
   for await (const answer of context.bus.requestMany<Said>('status', order, { priority, count, maxWaitMs: 1_000 })) {
     observer.answered(answer)
     heard.push(answer.data.text)

@@ -1,10 +1,10 @@
 // The incident: a production fault, a swarm of agents, one bus. `npm start -- --help` tells how to use it.
 
-import { BusError } from 'swarmbus'
+import { BusError, chooseBackend } from 'swarmbus'
 import type { Report } from './harold.ts'
 import { BadInput, parseTask, type Task } from './intake.ts'
 import type { Event } from './observer.ts'
-import { HELP, type Options, readOptions } from './options.ts'
+import { HELP, isOneProcess, type Options, readOptions } from './options.ts'
 import { eventLine, headLine, lookOf } from './screen.ts'
 import { type Given, listed, type Prompt, piped, prompt } from './source.ts'
 import { summaryLines, Tally } from './summary.ts'
@@ -32,20 +32,27 @@ async function main(args: readonly string[]): Promise<number> {
   return run(options)
 }
 
-async function run({ json, pace, tasks, url }: Options): Promise<number> {
+async function run({ json, pace, tasks, url, agents, serves }: Options): Promise<number> {
   const { stdin, stdout, stderr } = process
   // A reader that has gone (`… | head`) is no reason to complain.
   stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
   const look = lookOf(stdout, process.env)
   const errorLook = lookOf(stderr, process.env)
-  const interactive = tasks.length === 0 && stdin.isTTY === true
+  const interactive = !serves && tasks.length === 0 && stdin.isTTY === true
   let terminal: Prompt | undefined
   const print = (text: string): void =>
     void (terminal !== undefined && stdout.isTTY ? terminal.print(text) : stdout.write(text))
+  let hasHead = false
   const tell = (event: Event): void => {
     if (json) print(`${JSON.stringify(event)}\n`)
     else if (event.type === 'refused' && !stdout.isTTY) stderr.write(`${eventLine(event, errorLook)}\n`)
-    else print(`${eventLine(event, look)}\n`)
+    else {
+      if (!hasHead && event.type !== 'note' && event.type !== 'refused') {
+        hasHead = true
+        print(`${headLine(look)}\n`)
+      }
+      print(`${eventLine(event, look)}\n`)
+    }
   }
 
   let code = 0
@@ -71,24 +78,29 @@ async function run({ json, pace, tasks, url }: Options): Promise<number> {
       type: 'note',
       text: 'No tasks were given: these are demonstration tasks. --help tells how to give your own.',
     })
-  const source = terminal?.given ?? (tasks.length > 0 ? listed('argument', tasks) : piped(stdin, demonstrate))
+  const source = terminal?.given ?? (serves || tasks.length > 0 ? listed('argument', tasks) : piped(stdin, demonstrate))
   const hint = setTimeout(() => stderr.write('waiting for tasks on standard input, one a line …\n'), HINT_MS)
-  if (interactive || tasks.length > 0) clearTimeout(hint)
+  if (interactive || serves || tasks.length > 0) clearTimeout(hint)
 
   const tally = new Tally()
   let swarm: Swarm
   try {
     const onResumed = (report: Report): void => tally.resume(report)
-    swarm = await startSwarm({ url, pace, beatMs: interactive ? 10_000 : 1_000, tell, onResumed })
+    const beatMs = interactive || serves ? 10_000 : 1_000
+    swarm = await startSwarm({ url, agents, serves, pace, beatMs, tell, onResumed })
   } catch (error) {
     if (!(error instanceof BusError)) throw error
     clearTimeout(hint)
     terminal?.close()
     stdin.destroy()
-    stderr.write(`${error.message}\n${error.next}; --file names another one, --memory needs none\n`)
+    const others = isOneProcess(url) ? '; --file names another one, --memory needs none' : ''
+    stderr.write(`${error.message}\n${error.next}${others}\n`)
     return 1
   }
-  if (!json) print(`${headLine(look)}\n`)
+  if (serves) {
+    const place = chooseBackend(url, {}).url
+    tell({ type: 'note', text: `Here: ${agents.join(', ')}, on ${place}. Ctrl-C ends it.` })
+  }
   const open = new Set<Promise<void>>()
   let oneSettled = Promise.withResolvers<void>()
 
@@ -114,6 +126,8 @@ async function run({ json, pace, tasks, url }: Options): Promise<number> {
     open.add(settled)
   }
   const readAll = async (): Promise<void> => {
+    // Its agents work for other processes.
+    if (serves) return stopped.promise
     for await (const given of source) {
       if (code !== 0) return
       take(given)

@@ -105,19 +105,17 @@ export function createObserver(tell: (event: Event) => void): Observer {
       waitedMs,
     })
   }
-  const handling = (bus: Bus, message: Message, name: string): void => {
+  const handling = (message: Message, handler: string): void => {
     if (shown.has(message.id)) return
     shown.add(message.id)
-    const many = bus.subscribers(message.topic).length > 1
-    const to =
-      message.topic === BROADCAST_TOPIC ? 'all' : (agentOf(message.topic) ?? `${message.topic}/${many ? 'all' : name}`)
-    seen(
-      'message',
-      message,
-      message.from ?? 'you',
-      to,
-      Math.max(0, performance.now() - (publishedMs.get(message.id) ?? performance.now())),
-    )
+    const { id, topic, from, time } = message
+    // Everybody hears it: here several may, and in other processes more.
+    const name = topic === 'status' ? 'all' : handler
+    const to = topic === BROADCAST_TOPIC ? 'all' : (agentOf(topic) ?? `${topic}/${name}`)
+    const atMs = publishedMs.get(id)
+    // What another process published has a time by the wall clock only.
+    const waitedMs = atMs === undefined ? Date.now() - time : performance.now() - atMs
+    seen('message', message, from ?? 'you', to, Math.max(0, waitedMs))
   }
 
   return {
@@ -157,7 +155,7 @@ export function createObserver(tell: (event: Event) => void): Observer {
       for (const outcome of OUTCOMES) listeners.set(`message.${outcome}`, () => counted[outcome]++)
       for (const [name, listener] of listeners) subscribe(`swarmbus.${name}`, listener)
       const takeOff = bus.use((next: Handler) => async (message, context) => {
-        handling(bus, message, context.name)
+        handling(message, context.name)
         const result = await next(message, context)
         if (message.replyTo !== undefined) settledMs.set(`${message.id} ${context.name}`, performance.now())
         const counts = byAgent.get(context.name) ?? new Map<Priority, number>()

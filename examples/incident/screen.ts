@@ -76,11 +76,13 @@ export function eventLine(event: Event, look: Look): string {
   }
 }
 
-/** Milliseconds for people: `0.42 ms`, `38 ms`, `1.2 s`. */
+/** Milliseconds for people: `0.42 ms`, `38 ms`, `1.2 s`, `12 min`, `3 h`. */
 export function duration(ms: number): string {
   if (ms < 0.995) return `${ms.toFixed(2)} ms`
   if (ms < 9.95) return `${ms.toFixed(1)} ms`
-  return ms < 999.5 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`
+  if (ms < 999.5) return `${Math.round(ms)} ms`
+  if (ms < 600_000) return `${(ms / 1_000).toFixed(1)} s`
+  return ms < 36_000_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`
 }
 
 function clock(ms: number): string {

@@ -1,0 +1,137 @@
+// Who works in this process and who in another one: how they are found, waited for, and asked again when their process has gone.
+
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Bus, BusError, type ErrorCode, isBusError, type Priority, type Publisher } from 'swarmbus'
+import type { Event, Observer } from './observer.ts'
+import type { Said } from './work.ts'
+
+/** The agents of the swarm; any of them may run in any process. */
+export const AGENTS = ['harold', 'pink', 'red', 'validator', 'ring'] as const
+export type AgentName = (typeof AGENTS)[number]
+
+/** Who answers on a topic. */
+const RESPONDERS: Readonly<Record<string, readonly AgentName[]>> = {
+  coding: ['pink', 'red'],
+  'agent.validator': ['validator'],
+  review: ['validator'],
+  monitor: ['ring'],
+  deploy: ['harold'],
+}
+
+/** Whoever was asked could not finish, or nobody was there: somebody else may. */
+const ASK_AGAIN: readonly ErrorCode[] = [
+  'NO_RESPONDERS',
+  'PROCESS_LOST',
+  'NOT_RUNNING',
+  'BUS_CLOSED',
+  'BROKER_TIMEOUT',
+  'BROKER_UNREACHABLE',
+]
+const LOOK_MS = 100
+
+/** A request that is made again while somebody may still take it. Rejects as `request` does for everything else. */
+export type Ask = <R extends Said>(
+  from: Publisher,
+  topic: string,
+  data: Said,
+  options: { readonly priority: Priority; readonly timeoutMs: number; readonly signal: AbortSignal },
+) => Promise<R>
+
+/** The registered agents of all processes; one that works in two of them is there twice. */
+export function agentsThere(bus: Bus): readonly string[] {
+  const here = bus.agents().filter(({ registeredAt }) => registeredAt !== undefined)
+  return [...here, ...bus.processes().flatMap(({ agents }) => agents)].map(({ name }) => name)
+}
+
+/** Makes requests whose answers the observer sees, and which wait for agents that are not there yet. */
+export function createAsk(bus: Bus, observer: Observer, tell: (event: Event) => void): Ask {
+  const waitingFor = new Set<string>()
+  return async <R extends Said>(
+    from: Publisher,
+    topic: string,
+    data: Said,
+    { priority, timeoutMs, signal }: Parameters<Ask>[3],
+  ): Promise<R> => {
+    const dueMs = performance.now() + timeoutMs
+    for (;;) {
+      const leftMs = Math.ceil(dueMs - performance.now())
+      if (leftMs < 1) throw new BusError('REQUEST_TIMEOUT', `nobody finished "${topic}" in time`)
+      try {
+        const answer = await from.request<R>(topic, data, { priority, signal, timeoutMs: leftMs })
+        observer.answered(answer)
+        return answer.data
+      } catch (error) {
+        if (signal.aborted || !isBusError(error) || !ASK_AGAIN.includes(error.code)) throw error
+        if (error.code !== 'NO_RESPONDERS') tell({ type: 'note', text: `${error.message}; "${topic}" is asked again.` })
+      }
+      await untilThere(bus, topic, dueMs, signal, () => {
+        if (waitingFor.has(topic)) return
+        waitingFor.add(topic)
+        const who = RESPONDERS[topic]?.join(' or ') ?? 'somebody'
+        tell({ type: 'note', text: `Nobody is there for "${topic}" now: it waits for a process with ${who}.` })
+      })
+      waitingFor.delete(topic)
+    }
+  }
+}
+
+/** Resolves when somebody for the topic is there, or the time is up; a little later at least, so that nobody asks in a circle. */
+async function untilThere(
+  bus: Bus,
+  topic: string,
+  dueMs: number,
+  signal: AbortSignal,
+  onMissing: () => void,
+): Promise<void> {
+  const responders: readonly string[] = RESPONDERS[topic] ?? []
+  do {
+    // The reason says why nobody needs it any more; the timer would only say that it was aborted.
+    await sleep(LOOK_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
+    if (agentsThere(bus).some((name) => responders.includes(name))) return
+    onMissing()
+  } while (performance.now() < dueMs)
+}
+
+/**
+ * A name under which no other process gives tasks: `you`, else `you-2` and so on. Reports wait under the name, so that whoever takes it
+ * next gets those that a process left behind. Of two processes that want it at the same moment, the log decides who came first.
+ */
+export async function takeName(bus: Bus): Promise<string> {
+  const id = bus.stats().wire?.id
+  if (id === undefined) return 'you'
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? 'you' : `you-${number}`
+    if (agentsThere(bus).includes(name)) continue
+    await bus.publish('names', { name, process: id })
+    const there = new Set([id, ...bus.processes().map((one) => one.id)])
+    let first: string | undefined
+    for await (const { data } of bus.replay<{ name: string; process: string }>('names')) {
+      if (data.name === name && there.has(data.process)) first ??= data.process
+    }
+    if (first === id) return name
+  }
+}
+
+/** Tells of processes that come and go, and of the connection to the broker. Returns how to end it. */
+export function watchProcesses(bus: Bus, tell: (event: Event) => void): () => void {
+  const own = bus.stats().name
+  const note = (text: string): void => tell({ type: 'note', text })
+  const texts: Readonly<Record<string, (fields: Readonly<Record<string, unknown>>) => string>> = {
+    'process.joined': ({ name }) => `Joined: ${name}.`,
+    'process.left': ({ name, why }) => `${why === 'bye' ? 'Left' : 'Lost'}: ${name}.`,
+    'log.disconnected': ({ why }) => `The connection to the broker is lost (${why}); it is tried again.`,
+    'log.reconnected': () => 'The connection to the broker stands again.',
+  }
+  const listeners = Object.entries(texts).map(([name, text]) => {
+    const listener = (event: unknown): void => {
+      const fields = event as Readonly<Record<string, unknown>>
+      if (fields.bus === own) note(text(fields))
+    }
+    subscribe(`swarmbus.${name}`, listener)
+    return (): unknown => unsubscribe(`swarmbus.${name}`, listener)
+  })
+  return () => {
+    for (const end of listeners) end()
+  }
+}
