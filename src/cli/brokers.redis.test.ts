@@ -1,8 +1,13 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { ROOT } from '../../test/architecture/source.ts'
 import { describeCliOn } from '../../test/cli/brokers.ts'
-import { cli } from '../../test/cli/support.ts'
+import { blocksOf, masked, prepare, runBlock } from '../../test/cli/docs.ts'
+import { cli, folder } from '../../test/cli/support.ts'
 import { startRedis } from '../../test/servers/redis.ts'
 import { connectRedis } from '../broker/redis/connect.ts'
+import { openBus } from '../node/node.ts'
 
 describeCliOn({
   scheme: 'redis',
@@ -57,5 +62,25 @@ test('a wrong password is a clear failure, in which it does not stand', async ()
     expect(JSON.parse((await cli([...argv, '--url', url, '--json'])).err)).toMatchObject({
       error: { code: 'BROKER_REFUSED' },
     })
+  }
+})
+
+test('the example of docs/cli.md on Redis prints what stands below it', async () => {
+  await using server = await startRedis()
+  const path = folder()
+  const markdown = readFileSync(join(ROOT, 'docs/cli.md'), 'utf8')
+  prepare(path, markdown)
+  {
+    await using bus = await openBus(server.url)
+    bus.subscribe('tasks.*', () => undefined, { group: 'g' })
+    for (const data of ['fix auth', 'tidy up']) await bus.publish('tasks.coding', data, { until: 'handled' })
+  }
+  const blocks = blocksOf(markdown, ' redis')
+  expect(blocks.length).toBeGreaterThan(0)
+  const there = server.url.slice('redis://'.length)
+  const plain = (text: string): string => masked(text.replace(/redis \d+\.\d+\.\d+/g, 'redis VERSION'))
+  for (const { line, text } of blocks) {
+    const done = await runBlock(path, { line, text: text.replaceAll('localhost:6379', there) })
+    expect(plain(done.replaceAll(there, 'localhost:6379')), `docs/cli.md:${line}`).toBe(plain(text))
   }
 })

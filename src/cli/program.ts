@@ -4,6 +4,7 @@ import { channelsCommand } from './commands/channels.ts'
 import { deadLettersCommand } from './commands/dead-letters.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { groupsCommand } from './commands/groups.ts'
+import { processesCommand } from './commands/processes.ts'
 import { publishCommand } from './commands/publish.ts'
 import { replayCommand } from './commands/replay.ts'
 import { statsCommand } from './commands/stats.ts'
@@ -45,6 +46,7 @@ export function programOf(act: Act, nowMs: () => number): Command {
     deadLettersCommand(act, nowMs),
     channelsCommand(act),
     groupsCommand(act),
+    processesCommand(act),
     statsCommand(act, nowMs),
     trimCommand(act),
     doctorCommand(act),

@@ -116,6 +116,7 @@ test.each([
   [['doctor', 'memory:'], /lives inside one process/],
   [['doctor', 'redis://localhost', '--accept-loss'], /--accept-loss is for a file/],
   [['doctor', 'redis://localhost?colour=red'], /"colour" is no setting/],
+  [['processes'], /a file belongs to one process/],
   [['trim'], /missing required argument 'channel'/],
   [['trim', 'tasks'], /nothing says what may go/],
   [['trim', 'tasks', '--max-count', '-1', '--yes'], /--max-count/],

@@ -175,6 +175,29 @@ export function describeCliOn(kind: BrokerKind): void {
       await bus.idle()
     })
 
+    test('[C73] processes shows who is on the wire, with agents and subscriptions', async () => {
+      const { url, open } = place()
+      expect(await cli(['processes', '--url', url])).toMatchObject({
+        code: 0,
+        out: expect.stringContaining('no processes'),
+      })
+      await using one = await open({ name: 'harold' })
+      await using two = await open({ name: 'worker' })
+      one.register('pink')
+      two.subscribe('tasks.*', () => undefined, { group: 'coders' })
+      await Promise.all([one.ready, two.ready])
+      const { code, out } = await cli(['processes', '--json', '--url', url])
+      expect(code).toBe(0)
+      const found = JSON.parse(out) as readonly object[]
+      expect(found).toHaveLength(2)
+      expect(found).toMatchObject([
+        { name: 'harold', agents: [{ name: 'pink' }] },
+        { name: 'worker', agents: [], subscriptions: 1 },
+      ])
+      const text = await cli(['processes', '--url', url])
+      expect(text.out).toMatch(/harold +\d+ {2}pink \(\w+\)\n.*worker +1 {2}-\n$/)
+    })
+
     test('doctor reads every entry, changes nothing, and finds a hole that somebody made', async () => {
       const { url, prefix, open } = place()
       const offsets: string[] = []

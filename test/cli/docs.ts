@@ -9,9 +9,9 @@ export interface Block {
   readonly text: string
 }
 
-/** The blocks that show commands and their output. */
-export function blocksOf(markdown: string): readonly Block[] {
-  return [...markdown.matchAll(/^```console\n(.*?)^```$/gms)].map((match) => ({
+/** The blocks that show commands and their output; those that need a server are marked: `console redis`. */
+export function blocksOf(markdown: string, mark: string = ''): readonly Block[] {
+  return [...markdown.matchAll(new RegExp(`^\`\`\`console${mark}\\n(.*?)^\`\`\`$`, 'gms'))].map((match) => ({
     line: markdown.slice(0, match.index).split('\n').length,
     text: match[1] ?? '',
   }))
