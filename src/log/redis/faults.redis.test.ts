@@ -317,3 +317,30 @@ test('[I14] a server clock that is set two hours ahead steals no lease, and fire
   await iterator.return?.()
   await next
 })
+
+test('with replicas a publish is acknowledged once they have it; without enough of them it is unknown, and stored', async () => {
+  await using one = await open({ replicas: 1, publishTimeoutMs: 600 })
+  expect(one.log.level).toBe('replicated')
+  const [sent] = items(1) as [Item]
+  expect(await codeOf(one.log.append('c/a', [sent]))).toBe('PUBLISH_UNKNOWN')
+  await using replica = await startRedis()
+  await using link = await connectRedis(replica.url)
+  await link.command(undefined, ['REPLICAOF', '127.0.0.1', String(server.port)])
+  await expect.poll(() => codeOf(one.log.append('c/a', [sent])), { timeout: 10_000 }).toBe('none')
+  expect(dataOf(await all(one.log.read('c/a')))).toEqual([1])
+  expect(await link.command(undefined, ['XLEN', `${one.prefix}:{c}:s:c/a`])).toBe(1)
+}, 30_000)
+
+test('a reader that followed and has ended leaves nobody who must be told', async () => {
+  await using one = await open()
+  await one.log.append('c/a', items(1))
+  const controller = new AbortController()
+  const iterator = one.log.read('c/a', { follow: true, signal: controller.signal })[Symbol.asyncIterator]()
+  await iterator.next()
+  const waiting = iterator.next()
+  const processes = (): Promise<unknown> => admin.command(undefined, ['EXISTS', `${one.prefix}:{c}:processes`])
+  await expect.poll(processes).toBe(1)
+  controller.abort()
+  expect((await waiting).done).toBe(true)
+  await expect.poll(processes).toBe(0)
+})

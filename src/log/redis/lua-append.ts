@@ -26,18 +26,21 @@ end
 -- Head of an entry: storedAt,total,due,delay,expires,session
 local function put(stream, message, note, rest)
   local total = stream.total + #message + (note and #note or 0)
-  -- Up to 10^14 a number is written as it is.
-  local head = stream.newest .. ',' .. total .. ',' .. rest
-  local id = stream.next .. '-0'
+  -- Lua is slow at writing numbers: each once. Up to 10^14 they are written as they are.
+  local offset = stream.next
+  local text = offset .. ''
+  stream.newestText = stream.newestText or (stream.newest .. ',')
+  local head = stream.newestText .. total .. ',' .. rest
+  local id = text .. '-0'
   if note then
     redis.call('XADD', stream.key, id, 'h', head, 'm', message, 'n', note)
   else
     redis.call('XADD', stream.key, id, 'h', head, 'm', message)
   end
   stream.total = total
-  stream.next = stream.next + 1
+  stream.next = offset + 1
   stream.count = stream.count + 1
-  return stream.next - 1
+  return offset, text
 end
 local function close()
   for name, stream in pairs(streams) do
@@ -123,11 +126,11 @@ for i = 1, count do
     else
       local message, rest = ARGV[4 + 2 * i], rests[i]
       if rest then rest = (delays[i] and (int(due + delays[i]) .. ',' .. int(delays[i])) or ',') .. rest end
-      local offset = put(stream, message, notes[i] or nil, rest or ',,,')
+      local offset, text = put(stream, message, notes[i] or nil, rest or ',,,')
       answers[i + 1] = offset
       if key ~= '' then
         local id = sub(message, 14, 49)
-        mark = offset .. ':' .. (id == key and '' or id) .. ':' .. stream.name
+        mark = text .. (id == key and '::' or (':' .. id .. ':')) .. stream.name
         fresh[key] = mark
         marks[marked + 1] = key
         marks[marked + 2] = mark

@@ -31,7 +31,7 @@ local function keysOf(stream, group)
   return {
     stream = stream, group = group, s = C .. 's:' .. stream, g = C .. 'g:' .. name, o = C .. 'o:' .. name, r = C .. 'r:' .. name,
     w = C .. 'w:' .. name, x = C .. 'x:' .. name, q = C .. 'q:' .. name, h = C .. 'h:' .. name .. '\n', y = C .. 'y:' .. name .. '\n',
-    sessions = {}, put = {}, cut = {}, changed = false
+    sessions = {}, put = {}, cut = {}, raw = {}, texts = {}, changed = false
   }
 end
 local expire
@@ -83,7 +83,8 @@ local function read(g, offset)
   local put = g.put[offset]
   if put then return put end
   if g.cut[offset] then return false end
-  local packed = redis.call('HGET', g.o, offset)
+  local packed = g.raw[offset]
+  if packed == nil then packed = redis.call('HGET', g.o, offset) end
   return packed and cmsgpack.unpack(packed)
 end
 local function write(g, offset, entry)
@@ -191,13 +192,15 @@ local function keep()
         end
       end
       local list = {}
+      -- Lua is slow at writing numbers: texts that are there are used.
+      local texts = g.texts
       for offset in pairs(g.cut) do
-        list[#list + 1] = offset
+        list[#list + 1] = texts[offset] or offset
         if #list == 4000 then redis.call('HDEL', g.o, unpack(list)) list = {} end
       end
       if #list > 0 then redis.call('HDEL', g.o, unpack(list)) list = {} end
       for offset, entry in pairs(g.put) do
-        list[#list + 1] = offset
+        list[#list + 1] = texts[offset] or offset
         list[#list + 1] = cmsgpack.pack(entry)
         if #list == 4000 then redis.call('HSET', g.o, unpack(list)) list = {} end
       end

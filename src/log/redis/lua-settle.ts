@@ -38,6 +38,32 @@ local function along(g, offset, step, at)
   put(to, message, note(step[at + 1]), rest)
   return true
 end
+-- What is there is read at once.
+local asked = {}
+for i = 1, #steps do
+  local step = steps[i]
+  local text = step[3]
+  step[3] = tonumber(text)
+  if step[2] ~= 'o' and step[2] ~= 'c' then
+    local list = asked[step[1]]
+    if not list then
+      list = {}
+      asked[step[1]] = list
+    end
+    list[#list + 1] = text
+  end
+end
+for number, texts in pairs(asked) do
+  local g = groupOf(named[number][1], named[number][2])
+  if g then
+    local found = redis.call('HMGET', g.o, unpack(texts))
+    for i = 1, #texts do
+      local offset = tonumber(texts[i])
+      g.texts[offset] = texts[i]
+      g.raw[offset] = found[i]
+    end
+  end
+end
 local answers = {}
 for i = 1, #steps do
   local step = steps[i]

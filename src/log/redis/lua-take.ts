@@ -53,7 +53,7 @@ local function hand(offset, entry, head, message, note)
   got = got + 1
   size = size + #message
   note = entry[11] or note
-  answer[#answer + 1] = int(offset) .. ',' .. int(token) .. ',' .. entry[6] .. ',' .. int(dueIn) .. ',' .. (note and 1 or 0) .. ',' .. head
+  answer[#answer + 1] = (g.texts[offset] or int(offset)) .. ',' .. token .. ',' .. entry[6] .. ',' .. (dueIn == 0 and '0' or int(dueIn)) .. ',' .. (note and 1 or 0) .. ',' .. head
   answer[#answer + 1] = message
   if note then answer[#answer + 1] = note end
 end
@@ -128,7 +128,9 @@ while got < most and size < bytes and g.cursor < behind and not full do
   end
   for i = 1, #page do
     if size >= bytes then break end
-    local offset = tonumber(string.match(page[i][1], '^%d+'))
+    local text = string.match(page[i][1], '^%d+')
+    local offset = tonumber(text)
+    g.texts[offset] = text
     while g.cursor < offset do
       if not ahead or redis.call('SREM', g.x, g.cursor) == 0 then drop(g.cursor) end
       g.cursor = g.cursor + 1

@@ -15,7 +15,7 @@ const DONE: IteratorReturnResult<undefined> = Object.freeze({ done: true, value:
 /** What a reader needs of its log. */
 export interface ReaderHost {
   readonly channel: Channel
-  readonly listen: () => Promise<void>
+  readonly listen: (reader: RedisReader) => Promise<void>
   readonly isClosed: () => boolean
   readonly opened: (reader: RedisReader) => void
   readonly ended: (reader: RedisReader) => void
@@ -161,7 +161,7 @@ export class RedisReader implements AsyncIterableIterator<Entry | Gap, undefined
   async #news(): Promise<void> {
     const { channel } = this.#host
     channel.listeners.add(this)
-    await this.#host.listen()
+    await this.#host.listen(this)
     this.#woken = false
     const { next } = await rangeOf(channel, this.stream, '', '', String(this.#at))
     if (next > this.#at) {

@@ -1,15 +1,6 @@
 import type { RedisLink } from '../../broker/redis/link.ts'
 import { redisProof } from '../../broker/redis/proof.ts'
-import {
-  aFlag,
-  aFunction,
-  anObject,
-  checkOption,
-  checkOptions,
-  milliseconds,
-  type Rule,
-  whole,
-} from '../../kit/check.ts'
+import { aFunction, anObject, checkOption, checkOptions, milliseconds, type Rule, whole } from '../../kit/check.ts'
 import { type Env, systemEnv } from '../../kit/env.ts'
 import { BusError } from '../../kit/errors.ts'
 import type { Message } from '../../message/message.ts'
@@ -94,7 +85,6 @@ const RULES = {
   publishTimeoutMs: milliseconds(1),
   replicas: whole(0, 100),
   deadAfterMs: milliseconds(1),
-  acceptLoss: aFlag,
 }
 
 /**
@@ -185,10 +175,13 @@ export async function redisLog(link: RedisLink, options: RedisLogOptions = {}): 
       range.catch(() => undefined)
       const host = {
         channel: room.channel,
-        listen: () => room.listen(),
+        listen: (reader: RedisReader) => room.listen(reader),
         isClosed: () => closed,
         opened: (reader: RedisReader) => void readers.add(reader),
-        ended: (reader: RedisReader) => void readers.delete(reader),
+        ended(reader: RedisReader) {
+          readers.delete(reader)
+          room.unlisten(reader)
+        },
       }
       return { [Symbol.asyncIterator]: () => new RedisReader(host, stream, options, range) }
     },

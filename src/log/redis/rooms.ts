@@ -84,6 +84,7 @@ export class Room {
   readonly #settler: Settler
   readonly #name: () => string
   readonly #desks = new Map<string, Desk>()
+  readonly #readers = new Set<object>()
   #rodeMs = Number.NEGATIVE_INFINITY
   #closed = false
 
@@ -124,9 +125,16 @@ export class Room {
     }
   }
 
-  /** Resolves once what is said in the channel is heard. */
-  listen(): Promise<void> {
+  /** A reader follows. Resolves once what is said in the channel is heard. */
+  listen(reader: object): Promise<void> {
+    this.#readers.add(reader)
     return this.channel.attend('', '')
+  }
+
+  /** A reader has ended. */
+  unlisten(reader: object): void {
+    if (!this.#readers.delete(reader) || this.#readers.size > 0 || this.#closed) return
+    void this.channel.forget('', '').catch(() => undefined)
   }
 
   desk(stream: string, group: string, from: ConsumeOptions['from']): Desk {
