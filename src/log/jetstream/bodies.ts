@@ -12,7 +12,7 @@ export interface Body {
 
 const MOST_COUNT = 8_192
 const MOST_BYTES = 8 * 1_024 * 1_024
-const MOST_ASKED = 256
+const MOST_ASKED = 512
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** The messages of a channel: the newest in memory, others from the server. */

@@ -184,7 +184,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
 
   /** Bytes of an entry that was set aside will be asked for. */
   prefetch(offset: number): void {
-    if (this.bodies.get(offset) === undefined) this.load(offset, undefined)
+    if (this.bodies.get(offset) === undefined && !this.#fetched.has(offset)) this.load(offset, undefined)
   }
 
   loaded(offset: number): Body | 'lost' | undefined {

@@ -6,6 +6,7 @@ import type { Place } from './place.ts'
 import { PER_RECORD } from './records.ts'
 
 const AGAIN_MS = 100
+const SURE_MS = 500
 
 /** Whose thread it is. */
 export interface ThreadOwner extends Place, MachineEvents {
@@ -173,7 +174,12 @@ export class Thread {
   async #resume(): Promise<void> {
     const owner = this.#owner
     const { hall, names } = owner
-    const found = await streamDetails(hall.io, names)
+    let found = await streamDetails(hall.io, names)
+    if (found === undefined) {
+      // A server that has just begun may not know all of its streams yet: only a second answer is believed.
+      await new Promise<void>((resolve) => void owner.env.after(SURE_MS, resolve))
+      found = await streamDetails(hall.io, names)
+    }
     if (found !== undefined && found.created === this.#created && found.state.last_seq >= this.#seen) {
       this.#stop()
       await this.#follow()
