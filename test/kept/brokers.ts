@@ -2,7 +2,7 @@ import { openBus } from '../../src/index.ts'
 import { startNats } from '../servers/nats.ts'
 import { startRedis } from '../servers/redis.ts'
 import type { Server } from '../servers/server.ts'
-import { BACKENDS, type Store } from './support.ts'
+import { BACKENDS, type Backend, type Store } from './support.ts'
 
 /** A place on a broker: every bus that is opened on it is one more participant, as in a process of its own. */
 export interface SharedStore extends Store {
@@ -10,8 +10,7 @@ export interface SharedStore extends Store {
 }
 
 /** A backend that several processes share. */
-export interface Broker {
-  readonly name: string
+export interface Broker extends Backend {
   /** A new place on the one server of this test file, which ends with the file's process. Time is the server's: nothing here takes a simulated clock. */
   make(): SharedStore
   /** The server itself, for faults: then no other test of the file may run beside. */
@@ -24,7 +23,7 @@ export const BROKERS: readonly Broker[] = [
 ]
 
 /** Every backend, for tests that need no simulated clock. */
-export const EVERYWHERE: readonly { readonly name: string; make(): Store }[] = [...BACKENDS, ...BROKERS]
+export const EVERYWHERE: readonly Backend[] = [...BACKENDS, ...BROKERS]
 
 let places = 0
 

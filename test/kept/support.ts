@@ -9,11 +9,27 @@ export interface Store extends AsyncDisposable {
   open(options?: OpenOptions): Promise<Bus>
 }
 
-/** The logs that keep messages: each test of a promise runs on all of them. */
-export const BACKENDS: readonly { readonly name: string; make(): Store }[] = [
+/** Something that keeps messages, under the name that its tests are told by. */
+export interface Backend {
+  readonly name: string
+  make(): Store
+}
+
+/** The logs of one process: a test that needs a simulated clock runs on them, any other on the brokers as well. */
+export const BACKENDS: readonly Backend[] = [
   { name: 'memory', make: inMemory },
   { name: 'sqlite', make: onDisk },
 ]
+
+/** Whether a backend is a server of its own, to which everything takes a round trip. */
+export function isBroker(name: string): boolean {
+  return name !== 'memory' && name !== 'sqlite'
+}
+
+/** How many random programs a backend is given: those that answer faster get more. */
+export function runsOn(name: string): number {
+  return name === 'memory' ? 60 : isBroker(name) ? 10 : 25
+}
 
 /** In memory a bus that is opened again finds the log of the one before. */
 function inMemory(): Store {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { memoryLog } from '../../src/log/index.ts'
 import { openJournal, type Step } from '../../src/observe/index.ts'
 import { fakeEnv } from '../../src/testing/index.ts'
+import { cortexKeptAuditCases } from './cases/cortex-kept-audit.ts'
 import { BACKENDS, close, ledgerUntil, until } from './support/cortex-kept.ts'
 
 const HOUR_MS = 3_600_000
@@ -9,6 +10,8 @@ const HOUR_MS = 3_600_000
 function steps(trace: readonly Step[]): string[] {
   return trace.map((step) => step.event)
 }
+
+cortexKeptAuditCases(BACKENDS)
 
 describe.each(BACKENDS)('on $name', ({ make, name }) => {
   test('[C33] for one message the times of publish, delivery, acknowledgement, retry, death, redrive and replay can be asked', async () => {
@@ -74,38 +77,6 @@ describe.each(BACKENDS)('on $name', ({ make, name }) => {
     expect(at('replayed')).toEqual([[undefined, 121_160]])
     await journal.stop()
     await close(bus)
-  })
-
-  test('[C38] [C39] the timeline of a task holds everything it caused, and a path names the agents in between', async () => {
-    await using store = make()
-    await using log = memoryLog()
-    await using journal = openJournal(`paths-${name}`, log)
-    await using bus = await store.open({ name: `paths-${name}` })
-    bus.register('harold', { handler: (_message, context) => context.bus.send('pink', 'please') })
-    bus.register('pink', { handler: (_message, context) => context.bus.publish('results.a', 'done') })
-    bus.subscribe('results.*', () => undefined, { group: 'archive', name: 'archive' })
-    const unrelated = await bus.publish('results.b', 'unrelated')
-    const root = await bus.send('harold', 'incident', { from: 'user' })
-    let timeline: readonly Step[] = []
-    await until(async () => {
-      timeline = await journal.timeline(root.id)
-      return timeline.filter((step) => step.event === 'acked').length === 3
-    })
-    expect(timeline.filter((step) => step.event === 'published').map((step) => step.topic)).toEqual([
-      'agent.harold',
-      'agent.pink',
-      'results.a',
-    ])
-    expect(timeline.some((step) => step.id === unrelated.id)).toBe(false)
-    expect(timeline.map((step) => step.time)).toEqual(timeline.map((step) => step.time).toSorted((a, b) => a - b))
-    const last = timeline.find((step) => step.topic === 'results.a')
-    const path = await journal.path(last?.id as string)
-    expect(path.map((hop) => [hop.from, hop.to, hop.outcome])).toEqual([
-      ['user', 'harold', 'handled'],
-      ['harold', 'pink', 'handled'],
-      ['pink', 'archive', 'handled'],
-    ])
-    expect(await journal.path('nobody')).toEqual([])
   })
 
   test('[C39] counts per agent, type and hour, mean handling time and share of failures come out of the stored events', async () => {

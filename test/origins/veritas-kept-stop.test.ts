@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { veritasKeptStopCases } from './cases/veritas-kept-stop.ts'
 import { codeOf, follow, gate, numbers } from './support/cortex-veritas.ts'
 import { BACKENDS, child, file, keptRig, ledgerOf, until } from './support/kept.ts'
+
+veritasKeptStopCases(BACKENDS)
 
 describe.each(BACKENDS)('on $name', ({ make }) => {
   test('[V35] [I12] a stop refuses what is new, drains within its limit, leaves the rest in the store and ends open requests', async () => {
@@ -93,25 +96,6 @@ describe.each(BACKENDS)('on $name', ({ make }) => {
     await until(() => handled.length >= 1_001, 'the rest')
     expect(new Set(handled).size).toBe(1_001)
     expect(handled).toEqual(handled.toSorted((a, b) => a - b))
-    await bus.close()
-  })
-
-  test('[VN11] 10 000 requests that their callers cancel leave nothing pending, and no dead letters', async () => {
-    await using store = make()
-    const bus = await store.open()
-    const busy = gate()
-    bus.register('slow', { concurrency: 1, handler: () => busy.closed })
-    const stop = new AbortController()
-    const codes = numbers(10_000).map(() =>
-      codeOf(bus.request('agent.slow', 'x', { signal: stop.signal, timeoutMs: 60_000 })),
-    )
-    await until(() => bus.stats().requests.pending === 10_000, 'the requests')
-    stop.abort()
-    expect(new Set(await Promise.all(codes))).toEqual(new Set(['CANCELLED']))
-    expect(bus.stats().requests.pending).toBe(0)
-    busy.open()
-    await until(() => bus.queueSize('slow') === 0 && bus.agent('slow')?.running === 0, 'the queue')
-    expect(await bus.deadLetters.count()).toBe(0)
     await bus.close()
   })
 })

@@ -1,0 +1,4 @@
+import { BROKERS } from './brokers.ts'
+import { orderCases } from './cases/order.ts'
+
+orderCases(BROKERS)

@@ -1,0 +1,4 @@
+import { BROKERS } from './brokers.ts'
+import { replayCases } from './cases/replay.ts'
+
+replayCases(BROKERS)
