@@ -40,6 +40,9 @@ interface Pending {
 }
 
 const SWEEP_MS = 100
+const NOT_FOUND = 404
+const MOST_TRIES = 6
+const TRY_MS = 10
 const TEXT = new TextEncoder()
 
 /** What the records and questions of a log go through. */
@@ -121,8 +124,15 @@ export class Io {
     stream: string,
     which: { readonly seq: number } | { readonly last_by_subj: string },
   ): Promise<Message | undefined> {
-    const answer = await this.#ask(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(which), undefined)
-    return answer.headers?.hasError === true ? undefined : answer
+    for (let tries = 1; ; tries++) {
+      const answer = await this.#ask(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(which), undefined)
+      const { headers } = answer
+      if (headers === undefined || !headers.hasError) return answer
+      if (headers.code === NOT_FOUND) return undefined
+      // A stream that was just made, or a server that has just begun, answers nobody yet: that is not the same as having nothing.
+      if (tries === MOST_TRIES) throw new BusError('STORE_FAILED', `JetStream: ${headers.code} ${headers.description}`)
+      await new Promise<void>((resolve) => void this.env.after(TRY_MS * tries, resolve))
+    }
   }
 
   /** The sequence of the first record with this id, as long as the server remembers it. */
