@@ -1,8 +1,10 @@
 import type { Replayed } from '../bus/kept-verbs.ts'
 import type { Env, Timer } from '../kit/env.ts'
+import { type BusError, isBusError } from '../kit/errors.ts'
 import { channelOf, type Entry, type Gap, type MessageLog } from '../log/log.ts'
 import { matchesTokens, parsePattern } from '../message/topic.ts'
 import { readStory } from '../worker/record.ts'
+import { sleepUntil } from '../worker/sleep.ts'
 
 /** Milliseconds between two looks for streams that are new. */
 const LOOK_MS = 1_000
@@ -13,13 +15,15 @@ export interface FollowOptions {
   /** The last entry of each stream that was read already. */
   readonly read: ReadonlyMap<string, string>
   readonly onGap: (gap: Gap) => void
+  /** Told once each time the broker goes away; following goes on when it is back. */
+  readonly onAway: (error: BusError) => void
   readonly signal: AbortSignal
   readonly env: Env
 }
 
 /** Messages of the pattern as they are stored, behind what was read already, until the signal is aborted. Redriven ones were there before. */
 export async function* follow(log: MessageLog, options: FollowOptions): AsyncGenerator<Replayed> {
-  const { pattern, read, onGap, signal, env } = options
+  const { pattern, read, onGap, onAway, signal, env } = options
   const tokens = parsePattern(pattern)
   const ended = new AbortController()
   const all = AbortSignal.any([signal, ended.signal])
@@ -34,24 +38,50 @@ export async function* follow(log: MessageLog, options: FollowOptions): AsyncGen
     failed = true
     wake.resolve()
   }
+  let away = false
+  /** Rejects with anything but the loss of the connection, which is waited for. */
+  async function whileAway(error: unknown): Promise<void> {
+    if (all.aborted) return
+    if (!isAway(error)) throw error
+    if (!away) onAway(error)
+    away = true
+    await sleepUntil(env, env.monotonicMs() + LOOK_MS, all)
+  }
   async function tail(stream: string): Promise<void> {
-    const after = read.get(stream)
-    const place = after === undefined ? {} : { after }
-    for await (const entry of log.read(stream, { follow: true, signal: all, ...place })) {
-      if (entry.type === 'gap') onGap(entry)
-      else if (readStory(entry.note).redriven === undefined && matchesTokens(tokens, entry.message.topic.split('.'))) {
-        const taken = Promise.withResolvers<void>()
-        ready.push({ entry, taken: taken.resolve })
-        wake.resolve()
-        await taken.promise
+    let after = read.get(stream)
+    while (!all.aborted) {
+      try {
+        const place = after === undefined ? {} : { after }
+        for await (const entry of log.read(stream, { follow: true, signal: all, ...place })) {
+          away = false
+          if (entry.type === 'gap') onGap(entry)
+          else if (
+            readStory(entry.note).redriven === undefined &&
+            matchesTokens(tokens, entry.message.topic.split('.'))
+          ) {
+            const taken = Promise.withResolvers<void>()
+            ready.push({ entry, taken: taken.resolve })
+            wake.resolve()
+            await taken.promise
+          }
+          after = entry.type === 'gap' ? entry.to : entry.offset
+        }
+        return
+      } catch (error) {
+        await whileAway(error)
       }
     }
   }
   async function look(): Promise<void> {
-    for (const { stream } of await log.streams()) {
-      if (followed.has(stream) || stream.endsWith('/dead')) continue
-      followed.add(stream)
-      tail(stream).catch(fail)
+    try {
+      for (const { stream } of await log.streams()) {
+        if (followed.has(stream) || stream.endsWith('/dead')) continue
+        followed.add(stream)
+        tail(stream).catch(fail)
+      }
+      away = false
+    } catch (error) {
+      await whileAway(error)
     }
   }
   let timer: Timer | undefined
@@ -85,4 +115,12 @@ export async function* follow(log: MessageLog, options: FollowOptions): AsyncGen
     ended.abort()
     for (const { taken } of ready) taken()
   }
+}
+
+/** True for the loss of a connection, also where it is the cause of what a log says. */
+function isAway(error: unknown): error is BusError {
+  for (let one = error; one !== undefined; one = one instanceof Error ? one.cause : undefined) {
+    if (isBusError(one, 'BROKER_UNREACHABLE') || isBusError(one, 'BROKER_TIMEOUT')) return isBusError(error)
+  }
+  return false
 }

@@ -91,6 +91,27 @@ export function describeCliOn(kind: BrokerKind): void {
       expect(out.trimEnd().split('\n')).toHaveLength(4)
     })
 
+    test('[C73] [C25] tail goes on where it was after the broker was away', async () => {
+      await using own = await kind.start()
+      const tail = start(['tail', '>', '--url', own.url])
+      {
+        await using bus = await openBus(own.url)
+        await bus.publish('tasks.a', 'before')
+        await tail.until('before')
+      }
+      await own.kill()
+      await own.start()
+      {
+        await using bus = await openBus(own.url)
+        await bus.publish('tasks.a', 'after')
+        await tail.until('after')
+      }
+      tail.interrupt()
+      const { code, out } = await tail.done
+      expect(code).toBe(0)
+      expect(out.trimEnd().split('\n')).toHaveLength(2)
+    }, 30_000)
+
     test('[C22] what the program publishes is kept, handled, and leaves the duplicate window of the application as it is', async () => {
       const { url, open } = place()
       const dedupMs = 3_600_000

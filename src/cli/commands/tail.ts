@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { Replayed, ReplayOptions } from '../../bus/kept-verbs.ts'
+import type { BusError } from '../../kit/errors.ts'
 import type { MessageLog } from '../../log/log.ts'
 import { type Act, type Call, exitOf } from '../call.ts'
 import { EXIT } from '../faults.ts'
@@ -96,7 +97,10 @@ async function follow(call: Call, { bus, log, url }: Kept, pattern: string, opti
   if (options.follow) {
     const alone = log.supports.shared ? '' : '; it belongs to this process until then'
     if (!signal.aborted) await out.note(`following ${url}, Ctrl-C ends${alone}`)
-    const chosen = { pattern, read, onGap: gaps.tell, signal, env: io.clock }
+    const onAway = ({ code, message }: BusError): void => {
+      void out.warn(`${message}; following goes on when the broker is back`, { code })
+    }
+    const chosen = { pattern, read, onGap: gaps.tell, onAway, signal, env: io.clock }
     for await (const entry of following(log, chosen)) await print(entry)
   }
   await gaps.told()
