@@ -21,7 +21,8 @@ export class Ear {
   readonly #me: string
   readonly #lines = new Map<string, Promise<RedisLine>>()
   readonly #listening = new Set<Addressee>()
-  readonly #reopening = new Set<string>()
+  /** Lines that wait for their next try, with what begins it. */
+  readonly #reopening = new Map<string, () => void>()
   #closed = false
 
   constructor(env: Env, link: RedisLink, me: string) {
@@ -42,8 +43,14 @@ export class Ear {
     await line?.unsubscribe(this.#nameOf(to)).catch(() => undefined)
   }
 
+  /** The connection is back: nothing needs to be waited for. */
+  hurry(): void {
+    for (const run of [...this.#reopening.values()]) run()
+  }
+
   async close(): Promise<void> {
     this.#closed = true
+    this.hurry()
     this.#listening.clear()
     const lines = [...this.#lines.values()]
     this.#lines.clear()
@@ -86,8 +93,9 @@ export class Ear {
 
   #reopen(name: string, tries: number): void {
     if (this.#closed || (tries === 1 && this.#reopening.has(name))) return
-    this.#reopening.add(name)
-    this.#env.after(backoffMs(this.#env, BACKOFF, tries), () => {
+    const run = (): void => {
+      timer.cancel()
+      this.#reopening.set(name, () => undefined)
       if (this.#closed) return
       const theirs = [...this.#listening].filter((to) => this.#lineOf(to) === name)
       Promise.all(theirs.map((to) => this.#subscribe(to))).then(
@@ -98,6 +106,8 @@ export class Ear {
         },
         () => this.#reopen(name, tries + 1),
       )
-    })
+    }
+    const timer = this.#env.after(backoffMs(this.#env, BACKOFF, tries), run)
+    this.#reopening.set(name, run)
   }
 }

@@ -153,7 +153,7 @@ test('[I16] a server that lost everything is told once, offsets go on above it, 
   })
   const [appended] = await one.log.append('c/a', items(1, 11))
   expect(appended?.offset).toBe('11')
-  await expect.poll(() => worker.seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+  await expect.poll(() => worker.seen, { timeout: 5_000 }).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
   expect(dataOf(await all(one.log.read('c/a')))).toEqual([['1', '10', 'lost'], 11])
   await worker.stop()
   expect(one.events.filter(({ type }) => type === 'data-loss')).toHaveLength(1)

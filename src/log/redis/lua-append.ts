@@ -58,7 +58,7 @@ end
 // of its stream; or a JSON list [stream, key or false, delay, expires, session, note].
 // The answer: the ends of what was lost, then for each item its offset, or `offset:id:stream` of the first one, or what was wrong.
 /** Lua: appends items, each key once within its window. Two windows take turns, each a hash: what is forgotten costs one removal. */
-export const APPEND = `${CLOCK}${PUT}${String.raw`
+export const APPEND = `${CLOCK}${PUT}
 local named = cjson.decode(ARGV[2])
 local dedup, most = tonumber(ARGV[3]), tonumber(ARGV[4])
 local window, windowAt = tonumber(state[7] or '0'), tonumber(state[8] or '0')
@@ -142,4 +142,4 @@ end
 for from = 1, #marks, 4000 do redis.call('HSET', young, unpack(marks, from, math.min(#marks, from + 3999))) end
 close()
 return answers
-`}`
+`

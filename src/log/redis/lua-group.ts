@@ -18,6 +18,15 @@ local NEVER = 9007199254740991
 local function has(flags, flag) return math.floor(flags / flag) % 2 == 1 end
 local function with(flags, flag) return has(flags, flag) and flags or flags + flag end
 local function without(flags, flag) return has(flags, flag) and flags - flag or flags end
+-- A lease of no session, which most are, is told by its first letters: to settle it nothing more needs to be read.
+local function packed(entry)
+  if entry[1] == 'L' and not entry[10] then return 'P' .. entry[2] .. ';' .. cmsgpack.pack(entry) end
+  return cmsgpack.pack(entry)
+end
+local function unpacked(text)
+  if string.byte(text) == 80 then text = string.sub(text, string.find(text, ';', 1, true) + 1) end
+  return cmsgpack.unpack(text)
+end
 local groups = {}
 local function entered(g, name)
   local values = redis.call('HMGET', g.g, unpack(FIELDS))
@@ -83,9 +92,9 @@ local function read(g, offset)
   local put = g.put[offset]
   if put then return put end
   if g.cut[offset] then return false end
-  local packed = g.raw[offset]
-  if packed == nil then packed = redis.call('HGET', g.o, offset) end
-  return packed and cmsgpack.unpack(packed)
+  local text = g.raw[offset]
+  if text == nil then text = redis.call('HGET', g.o, offset) end
+  return text and unpacked(text)
 end
 local function write(g, offset, entry)
   g.put[offset] = entry
@@ -140,7 +149,7 @@ local function held(g)
   for i = 1, #kept, 2 do
     local offset = tonumber(kept[i])
     if not g.cut[offset] then
-      local entry = g.put[offset] or cmsgpack.unpack(kept[i + 1])
+      local entry = g.put[offset] or unpacked(kept[i + 1])
       if entry[1] == 'L' then all[#all + 1] = { offset, entry } end
     end
   end
@@ -201,7 +210,7 @@ local function keep()
       if #list > 0 then redis.call('HDEL', g.o, unpack(list)) list = {} end
       for offset, entry in pairs(g.put) do
         list[#list + 1] = texts[offset] or offset
-        list[#list + 1] = cmsgpack.pack(entry)
+        list[#list + 1] = packed(entry)
         if #list == 4000 then redis.call('HSET', g.o, unpack(list)) list = {} end
       end
       if #list > 0 then redis.call('HSET', g.o, unpack(list)) end

@@ -4,7 +4,7 @@ import { GROUP } from './lua-group.ts'
 const BEGIN = `${CLOCK}${GROUP}`
 
 /** Lua: looks after the processes of the channel. ARGV 2: `1` when the caller ends. Answers with the deaths so far. */
-export const BEAT = `${BEGIN}${String.raw`
+export const BEAT = `${BEGIN}
 if not epoch then return 0 end
 force()
 if ARGV[2] == '1' then
@@ -17,17 +17,17 @@ end
 keep()
 save()
 return deaths
-`}`
+`
 
 /** Lua: creates a group. ARGV: 2 stream, 3 group, 4 from: `first`, `now`, `a<offset>`, `s<time>`. Answers with its id. */
-export const JOIN = `${BEGIN}${String.raw`
+export const JOIN = `${BEGIN}
 force()
 look()
 local g = join(ARGV[2], ARGV[3], ARGV[4])
 keep()
 save()
 return g.id
-`}`
+`
 
 /** Lua: forgets a group. ARGV: 2 stream, 3 group. A channel without streams and groups leaves no key behind. */
 export const LEAVE = `${BEGIN}${String.raw`
@@ -61,7 +61,7 @@ return was
 `}`
 
 /** Lua: figures of the groups of a stream. ARGV 2: stream. For each group: name, then its numbers. */
-export const FIGURES = `${BEGIN}${String.raw`
+export const FIGURES = `${BEGIN}
 force()
 look()
 local answer = {}
@@ -81,10 +81,10 @@ for _, group in ipairs(redis.call('SMEMBERS', C .. 'groups:' .. ARGV[2])) do
 end
 if epoch then save() end
 return answer
-`}`
+`
 
 /** Lua: figures of the streams of the channel. For each: name, first, next, bytes, entries. */
-export const STREAMS = `${CLOCK}${String.raw`
+export const STREAMS = `${CLOCK}
 local answer = {}
 for _, name in ipairs(redis.call('SMEMBERS', C .. 'streams')) do
   local meta = redis.call('HMGET', C .. 'm:' .. name, 'next', 'first', 'total', 'before')
@@ -92,7 +92,7 @@ for _, name in ipairs(redis.call('SMEMBERS', C .. 'streams')) do
   answer[#answer + 1] = { name, tonumber(meta[1] or '1'), tonumber(meta[2] or '1'), bytes, redis.call('XLEN', C .. 's:' .. name) }
 end
 return answer
-`}`
+`
 
 /** Lua: streams that have groups. */
 export const GROUPED = `${CLOCK}return redis.call('SMEMBERS', C .. 'grouped')`
@@ -101,7 +101,7 @@ export const GROUPED = `${CLOCK}return redis.call('SMEMBERS', C .. 'grouped')`
  * Lua: removes entries from the front of a stream, but none that a group has open. ARGV: 2 stream, 3 before, 4 most entries, 5 most
  * bytes, 6 stored before; each empty for none. Answers with how many went.
  */
-export const TRIM = `${BEGIN}${String.raw`
+export const TRIM = `${BEGIN}
 force()
 local stream = ARGV[2]
 local key = C .. 's:' .. stream
@@ -159,7 +159,7 @@ end
 keep()
 save()
 return went
-`}`
+`
 
 /** Lua: where a stream begins and ends. ARGV: 2 stream, 3 a time or empty, 4 a time or empty, 5 `1` to be told when there is more. */
 export const RANGE = `${BEGIN}${String.raw`
@@ -174,7 +174,7 @@ return answer
  * Lua: offsets that fit, ascending. ARGV: 2 stream, 3 group or empty, 4 from, 5 to (excluded), 6 expired by or empty, 7 most.
  * The answer: where to go on (0 at the end), then the offsets. First of all -1 when the group does not exist.
  */
-export const FITTING = `${BEGIN}${String.raw`
+export const FITTING = `${BEGIN}
 local stream, from, to, most = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
 local g = ARGV[3] ~= '' and entered(keysOf(stream, ARGV[3]), ARGV[3])
 local expired = ARGV[6] ~= '' and tonumber(ARGV[6])
@@ -216,20 +216,20 @@ while at < until_ and #answer <= most do
 end
 if at < to then answer[1] = at end
 return answer
-`}`
+`
 
 /** Lua: where the message of a key lies: its mark. ARGV: 2 key, 3 dedupMs. */
-export const FIND = `${CLOCK}${String.raw`
+export const FIND = `${CLOCK}
 local window, passed = tonumber(state[7] or '0'), now - tonumber(state[8] or '0')
 local dedup = tonumber(ARGV[3])
 if passed >= 2 * dedup then return false end
 local found = redis.call('HGET', C .. 'keys:' .. (window % 2), ARGV[2])
 if not found and passed < dedup then found = redis.call('HGET', C .. 'keys:' .. ((window + 1) % 2), ARGV[2]) end
 return found
-`}`
+`
 
 /** Lua: after data were lost, the offsets of a stream go on above all that was seen. ARGV: pairs of stream and highest offset. Lists what was lost. */
-export const MEND = `${CLOCK}${String.raw`
+export const MEND = `${CLOCK}
 save()
 local lost = {}
 for i = 2, #ARGV, 2 do
@@ -246,4 +246,4 @@ for i = 2, #ARGV, 2 do
   end
 end
 return { epoch, lost }
-`}`
+`

@@ -16,7 +16,7 @@ import { GROUP } from './lua-group.ts'
  * Lua: settles, gives back, extends, all in one atomic step. Entries that go along are stored first: a server without memory to spare
  * refuses the first of them before anything has changed, so a call with them holds nothing else.
  */
-export const SETTLE = `${CLOCK}${GROUP}${PUT}${String.raw`
+export const SETTLE = `${CLOCK}${GROUP}${PUT}
 local named, steps = cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
 local goes = ARGV[4] == '1'
 if goes then save() else force() end
@@ -104,10 +104,19 @@ for i = 1, #steps do
       end
       answer = 1
     else
+      local raw, entry = g.raw[offset], nil
+      local lead = 'P' .. given .. ';'
+      local plain = kind == 's' and not goes and raw and g.put[offset] == nil and not g.cut[offset] and string.sub(raw, 1, #lead) == lead
+      given = tonumber(given)
       local again = given < 0
       given = math.abs(given)
-      local entry = read(g, offset)
-      if not entry or entry[1] ~= 'L' or entry[2] ~= given then
+      if not plain then entry = read(g, offset) end
+      if plain then
+        answer = 1
+        forget(g, offset)
+        g[step[5]] = g[step[5]] + 1
+        g.changed = true
+      elseif not entry or entry[1] ~= 'L' or entry[2] ~= given then
         if again then
           if kind == 's' and not entry or kind == 'n' and entry and entry[1] ~= 'L' then answer = 1 end
         elseif kind == 's' or kind == 'n' or kind == 'e' then
@@ -173,4 +182,4 @@ close()
 keep()
 save()
 return answers
-`}`
+`

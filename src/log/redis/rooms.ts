@@ -67,6 +67,7 @@ export class Rooms {
   }
 
   restored(): void {
+    this.#ear.hurry()
     for (const { channel } of this.#rooms.values()) void channel.restored().catch(() => undefined)
   }
 

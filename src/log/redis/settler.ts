@@ -111,7 +111,7 @@ export class Settler {
       if (groups === undefined) numbers.set(stream, (groups = new Map()))
       let number = groups.get(group)
       if (number === undefined) groups.set(group, (number = named.push([stream, group])))
-      const step = [number, kind, String(offset), token, ...rest]
+      const step = [number, kind, String(offset), String(token), ...rest]
       if (along !== undefined) {
         let message = 0
         if (along.text !== undefined) message = args.push(along.text) - 3
