@@ -141,8 +141,11 @@ export class Channel {
 
   /** The connection is back: nobody knows what was missed. */
   async restored(): Promise<void> {
-    if (this.#epoch !== undefined) await this.check()
-    for (const one of [...this.listeners]) one.wake()
+    try {
+      if (this.#epoch !== undefined) await this.check()
+    } finally {
+      for (const one of [...this.listeners]) one.wake()
+    }
   }
 
   /** Compares what is there with what this log saw, and says what is lost. */
@@ -220,6 +223,8 @@ export class Channel {
 
   async #retried(script: RedisScript, args: readonly RedisArg[], timeoutMs?: number): Promise<RedisReply> {
     for (let round = 1; ; round++) {
+      // Until it is known what was lost, nothing else is asked: each loss is told once.
+      if (this.#renewing !== undefined) await this.#renewing
       const epoch = this.#epoch
       try {
         return await this.#call(script, args, timeoutMs)

@@ -232,9 +232,8 @@ export class Desk implements Source, Listener {
     const asked = consumer.asks ? 1 : 0
     const buffered = Math.min(BUFFER_MS, consumer.ackWaitMs / 2)
     const leaseMs = Math.ceil(consumer.ackWaitMs + buffered)
-    const args = [this.stream, this.group, this.#id, this.#from, seat.id, most, asked, MOST_BYTES, leaseMs, asked].map(
-      String,
-    )
+    const id = this.#id
+    const args = [this.stream, this.group, id, this.#from, seat.id, most, asked, MOST_BYTES, leaseMs, asked].map(String)
     let taken: Taken
     try {
       const reply = await this.#channel.change(SCRIPTS.take, args)
@@ -247,7 +246,9 @@ export class Desk implements Source, Listener {
     seat.taking = false
     const present = this.#seats.get(consumer) === seat
     if (taken.id === 0) {
-      if (this.#id !== 0 && !this.#closed) this.#host.onGone(this)
+      // Asked of data that are others by now, the group of then is of no account.
+      if (id !== this.#id) this.#take(seat)
+      else if (!this.#closed) this.#host.onGone(this)
       return
     }
     if (this.#id === 0) this.#id = taken.id
