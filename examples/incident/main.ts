@@ -79,8 +79,6 @@ async function run({ json, pace, tasks, url, agents, serves }: Options): Promise
       text: 'No tasks were given: these are demonstration tasks. --help tells how to give your own.',
     })
   const source = terminal?.given ?? (serves || tasks.length > 0 ? listed('argument', tasks) : piped(stdin, demonstrate))
-  const hint = setTimeout(() => stderr.write('waiting for tasks on standard input, one a line …\n'), HINT_MS)
-  if (interactive || serves || tasks.length > 0) clearTimeout(hint)
 
   const tally = new Tally()
   let swarm: Swarm
@@ -90,13 +88,14 @@ async function run({ json, pace, tasks, url, agents, serves }: Options): Promise
     swarm = await startSwarm({ url, agents, serves, pace, beatMs, tell, onResumed })
   } catch (error) {
     if (!(error instanceof BusError)) throw error
-    clearTimeout(hint)
     terminal?.close()
     stdin.destroy()
     const others = isOneProcess(url) ? '; --file names another one, --memory needs none' : ''
     stderr.write(`${error.message}\n${error.next}${others}\n`)
     return 1
   }
+  const hint = setTimeout(() => stderr.write('waiting for tasks on standard input, one a line …\n'), HINT_MS)
+  if (interactive || serves || tasks.length > 0) clearTimeout(hint)
   if (serves) {
     const place = chooseBackend(url, {}).url
     tell({ type: 'note', text: `Here: ${agents.join(', ')}, on ${place}. Ctrl-C ends it.` })

@@ -167,7 +167,7 @@ export async function startSwarm(options: SwarmOptions): Promise<Swarm> {
 /** The name of this process, as others are told it. */
 function nameOf(agents: readonly AgentName[]): string {
   if (agents.length === AGENTS.length) return 'incident'
-  return agents.length === 0 ? 'incident: nobody' : `incident: ${agents.join(', ')}`
+  return agents.length === 0 ? 'incident: no agents' : `incident: ${agents.join(', ')}`
 }
 
 /** Messages in some channels that are not settled. */
