@@ -41,8 +41,8 @@ export interface KeptChannel {
   /** Resolves once the message is kept, with what `answer` makes of that. Throws what the log throws. */
   append(message: Envelope, options: KeepOptions | undefined, answer: (stored: KeptAck) => Ack): Promise<Ack>
   /**
-   * Tells the note how each group of this process that gets the message ends with it, once, for good. Returns how many groups
-   * that is. Called before the append.
+   * Tells the note how each group that gets the message ends with it, once, for good: groups that are served by this process, or by one
+   * that it knows. Returns how many groups that is. Called before the append.
    */
   expect(message: Envelope, note: Note): number
   /** The message was not kept after all. */
@@ -109,6 +109,8 @@ export interface Keeper extends KeptVerbs {
   figures(): KeptFigures
   /** Messages that groups have still to handle, counted now; undefined when the log does not say. */
   unsettled(): Promise<number | undefined>
+  /** What the keeper of another process says; it may be anything. */
+  heard(from: string, fields: Readonly<Record<string, unknown>>): void
   /** Gives everything that is in hand back and waits until it is kept. */
   close(): Promise<void>
 }
@@ -122,9 +124,23 @@ export interface KeptNote extends Note {
   hold(delivery: Delivery, reason: FailureReason, error: unknown): boolean
 }
 
+/** The other processes, as whoever keeps messages uses them. */
+export interface FarVoice {
+  /** The id of this process. */
+  readonly id: string
+  /** How many other processes are known. */
+  readonly others: number
+  /** Says something to one process, or to all. False when it could not be said. */
+  say(to: string | undefined, fields: object): boolean
+  /** The groups of other processes that get messages like this one out of the log; "inbox" for an agent that is registered there. */
+  keepers(message: Message): ReadonlySet<string>
+}
+
 /** What a keeper may use of the bus that it keeps messages for. */
 export interface KeptHost {
   readonly env: Env
+  /** Undefined for a bus without a wire. */
+  readonly far: { readonly voice: FarVoice } | undefined
   readonly clock: Clock
   readonly wheel: TimerWheel
   readonly options: { readonly name: string }

@@ -57,6 +57,9 @@ export class FigureBook {
       get options() {
         return host.options
       },
+      get far() {
+        return host.far
+      },
       accountOf: (topic) => host.accountOf(topic),
       announce: (event, fields) => {
         this.#count(event, fields)

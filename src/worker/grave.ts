@@ -63,7 +63,8 @@ export class Grave {
   /** Receipts are told at once, everybody else once the dead letter is kept. */
   tell(kept: Promise<boolean>, record: DeadRecord, message: Message, reason: FailureReason, error: unknown): void {
     const outcome = reason === 'expired' ? 'expired' : isDropped(record.reason) ? 'dropped' : 'failed'
-    this.#host.settled(message as Envelope, this.#name, outcome, undefined, reason, error)
+    const done = { name: this.#name, outcome, value: undefined, reason, error } as const
+    this.#host.settled(message as Envelope, this.#group, record, done)
     kept.then(
       (done) => {
         if (done) this.#host.buried(this.#channel, record, message)

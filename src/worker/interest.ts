@@ -20,6 +20,12 @@ export function groupName({ group, patterns, session, sender }: KeptQueue): stri
   return `${group}:${patterns.toSorted().join(',')}${bound.join('')}`
 }
 
+/** The group's name as its subscriptions have it. */
+export function shortName(name: string): string {
+  const at = name.indexOf(':')
+  return at < 0 ? name : name.slice(0, at)
+}
+
 /** Says which messages are too old for a queue, by the wall clock: a message may be older than the process. */
 export function staleOf({ maxAgeMs }: KeptQueue, env: Env): (message: Message) => boolean {
   return maxAgeMs === undefined ? () => false : (message) => env.wallMs() - message.time > maxAgeMs

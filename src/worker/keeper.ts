@@ -10,13 +10,14 @@ import { cancelKept } from './cancel.ts'
 import { type Channel, type ChannelOptions, Channels } from './channel.ts'
 import { channelInfos } from './channel-info.ts'
 import { LogDeadLetters } from './dead-letters.ts'
+import { Elsewhere } from './elsewhere.ts'
 import { FigureBook } from './figures.ts'
-import { groupName } from './interest.ts'
+import { groupName, shortName } from './interest.ts'
 import { LiveReader } from './live-reader.ts'
 import { ExactlyOnce } from './mode.ts'
 import { readPlace } from './places.ts'
 import { PublishDesk } from './publish.ts'
-import { Receipts } from './receipts.ts'
+import { type Awaited, Receipts } from './receipts.ts'
 import type { DeadRecord } from './record.ts'
 import { replayOf, storedAt } from './replay.ts'
 import type { RoomHost } from './room.ts'
@@ -62,6 +63,7 @@ export class LogKeeper implements Keeper {
   readonly #kept = new Map<Channel, KeptChannel>()
   readonly #bindings = new Set<Binding>()
   readonly #receipts = new Receipts()
+  readonly #elsewhere: Elsewhere
   readonly #burials: Burials
   readonly #desk: PublishDesk
   readonly #once: ExactlyOnce
@@ -77,6 +79,12 @@ export class LogKeeper implements Keeper {
     this.#host = host
     this.#log = log
     this.#settings = settings
+    this.#elsewhere = new Elsewhere({
+      bus: host,
+      isShared: log.supports.shared,
+      receipts: this.#receipts,
+      cancel: (id) => this.#cancelHere(id),
+    })
     const room: RoomHost = {
       env: host.env,
       log,
@@ -145,13 +153,16 @@ export class LogKeeper implements Keeper {
 
   async cancel(id: string): Promise<number> {
     checkOption('cancel', 'id', id, aText)
-    let count = 0
-    for (const { workers } of this.#bindings) for (const worker of workers.values()) if (worker.cancel(id)) count++
+    let count = this.#cancelHere(id) + (await this.#elsewhere.cancel(id))
     if (!this.#log.supports.find) return count
     const { env } = this.#host
     const host = { env, log: this.#log, buried: this.#buried.bind(this) }
     for (const channel of this.#channels.all()) count += await cancelKept(host, channel, id)
     return count
+  }
+
+  heard(from: string, fields: Readonly<Record<string, unknown>>): void {
+    if (!this.#closed) this.#elsewhere.heard(from, fields)
   }
 
   async channels(): Promise<readonly ChannelInfo[]> {
@@ -204,17 +215,26 @@ export class LogKeeper implements Keeper {
     return this.#upkeep.sweep()
   }
 
+  #cancelHere(id: string): number {
+    let count = 0
+    for (const { workers } of this.#bindings) for (const worker of workers.values()) if (worker.cancel(id)) count++
+    return count
+  }
+
   #keep(channel: Channel): KeptChannel {
     return {
       name: channel.name,
-      append: (message, options, answer) => this.#desk.publish(channel, message, options, answer),
+      append: (message, options, answer) =>
+        this.#desk.publish(channel, message, options, answer, this.#elsewhere.addressFor(message)),
       expect: (message, note) => {
-        const queues: string[] = []
+        const own: Awaited[] = []
         for (const { what, workers } of this.#bindings) {
-          if (workers.get(channel)?.wants(message)) queues.push(what.queue.name)
+          const worker = workers.get(channel)
+          if (worker?.wants(message)) own.push({ group: shortName(worker.group), queue: what.queue.name })
         }
-        this.#receipts.expect(message, note, queues)
-        return queues.length
+        const all = [...own, ...this.#elsewhere.groups(message, own)]
+        this.#receipts.expect(message, note, all)
+        return all.length
       },
       forget: (message) => this.#receipts.forget(message),
     }
@@ -284,14 +304,17 @@ export class LogKeeper implements Keeper {
       clock: host.clock,
       wheel: host.wheel,
       options: host.options,
+      far: host.far,
       log: this.#log,
       accountOf: (topic) => host.accountOf(topic),
       announce: (event, fields) => host.announce(event, fields),
       fail: (name, message, outcome, reason, error) => host.fail(name, message, outcome, reason, error),
       guard: (run) => host.guard(run),
       respond: (request, data, from, options) => host.respond(request, data, from, options),
-      settled: (message, name, outcome, value, reason, error) =>
-        this.#receipts.tell(message, name, outcome, value, reason, error),
+      settled: (message, group, { tell }, done) => {
+        this.#receipts.tell(message, done.name, done)
+        if (tell !== undefined) this.#elsewhere.tell(tell, message, shortName(group), done)
+      },
       buried: (channel, record, message) => this.#buried(channel, record, message),
       startIn: (stream, from) => this.#startIn(stream, from),
     }

@@ -7,6 +7,7 @@ import type { AckLevel, Appended, Item, MessageLog } from '../log/log.ts'
 import type { Envelope } from '../message/message.ts'
 import type { Channel } from './channel.ts'
 import { writePlace } from './places.ts'
+import { writeStory } from './record.ts'
 import { Room, type RoomHost } from './room.ts'
 
 /** A publisher who waits for the log. */
@@ -71,7 +72,7 @@ export class PublishDesk {
   }
 
   /**
-   * Resolves with what `answer` makes of the stored message. Rejects as the log does, with QUEUE_FULL, or with PUBLISH_UNKNOWN when
+   * Resolves with what `answer` makes of the stored message. `tell`: the process that is told by others how it ended. Rejects as the log does, with QUEUE_FULL, or with PUBLISH_UNKNOWN when
    * the log does not answer in time.
    */
   publish(
@@ -79,10 +80,11 @@ export class PublishDesk {
     message: Envelope,
     options: KeepOptions | undefined,
     answer: (stored: KeptAck) => Ack,
+    tell?: string,
   ): Promise<Ack> {
     if (channel.policy.limit !== Number.POSITIVE_INFINITY)
-      return this.#publishLimited(channel, message, options, answer)
-    return this.#store(channel, message, options, answer)
+      return this.#publishLimited(channel, message, options, answer, tell)
+    return this.#store(channel, message, options, answer, tell)
   }
 
   close(): void {
@@ -94,9 +96,10 @@ export class PublishDesk {
     message: Envelope,
     options: KeepOptions | undefined,
     answer: (stored: KeptAck) => Ack,
+    tell?: string,
   ): Promise<Ack> {
     const buried = await this.#room.admit(channel, message)
-    if (buried === undefined) return this.#store(channel, message, options, answer)
+    if (buried === undefined) return this.#store(channel, message, options, answer, tell)
     const ack = answer(ackOf(buried.stored, this.#log.level))
     return { ...ack, refused: [...ack.refused, { name: channel.name, error: buried.error }] }
   }
@@ -106,13 +109,14 @@ export class PublishDesk {
     message: Envelope,
     options: KeepOptions | undefined,
     answer: (stored: KeptAck) => Ack,
+    tell?: string,
   ): Promise<Ack> {
     const waiting = new Waiting(this.#env.monotonicMs() + this.#timeoutMs, message, this.#log.level, answer)
     const promise = waiting.promise()
     this.#waiting.push(waiting)
     this.#timer ??= this.#arm(this.#timeoutMs)
     const stream = channel.streamFor(message.priority, message.session)
-    this.#log.append(stream, [itemOf(message, options)]).then(
+    this.#log.append(stream, [itemOf(message, options, tell)]).then(
       (appended) => {
         waiting.stored(appended)
         this.#tidy()
@@ -148,10 +152,15 @@ export class PublishDesk {
   }
 }
 
-function itemOf(message: Envelope, options: KeepOptions | undefined): Item {
-  if (options === undefined) return { message }
-  const { key, delayMs } = options
-  return { message, ...(key === undefined ? {} : { key }), ...(delayMs === undefined ? {} : { delayMs }) }
+function itemOf(message: Envelope, options: KeepOptions | undefined, tell: string | undefined): Item {
+  if (options === undefined && tell === undefined) return { message }
+  const { key, delayMs } = options ?? {}
+  return {
+    message,
+    ...(key === undefined ? {} : { key }),
+    ...(delayMs === undefined ? {} : { delayMs }),
+    ...(tell === undefined ? {} : { note: writeStory({ attempts: [], tell }) }),
+  }
 }
 
 function ackOf([stored]: readonly Appended[], level: AckLevel): KeptAck {

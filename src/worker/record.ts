@@ -14,6 +14,8 @@ export interface Story {
   /** Only this group gets the entry: it was redriven. */
   readonly only?: string
   readonly redriven?: number
+  /** The process whose publisher waits to hear how it ends. */
+  readonly tell?: string
 }
 
 /** What is noted beside a dead letter. */
@@ -77,7 +79,7 @@ export function codeOf(error: unknown): string | undefined {
 /** What is noted of a message that died. */
 export function deadRecord(
   where: Pick<DeadRecord, 'group' | 'stream' | 'offset' | 'reason' | 'diedAt'>,
-  { attempts, redriven }: Story,
+  { attempts, redriven, tell }: Story,
   error: unknown,
 ): DeadRecord {
   const code = codeOf(error)
@@ -87,6 +89,7 @@ export function deadRecord(
     error: textOf(error),
     ...(code === undefined ? {} : { code }),
     ...(redriven === undefined ? {} : { redriven }),
+    ...(tell === undefined ? {} : { tell }),
   }
 }
 

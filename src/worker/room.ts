@@ -29,11 +29,18 @@ export interface Buried {
   readonly error: BusError
 }
 
+/** A count of a channel that is under way, and the one behind it, for those who came while it ran. */
+interface Round {
+  readonly running: Promise<number>
+  next: Promise<number> | undefined
+}
+
 /** The room of kept channels that have a limit. Counts with the log, so it is exact to the publishes that are under way. */
 export class Room {
   readonly #host: RoomHost
   readonly #env: Env
   readonly #log: MessageLog
+  readonly #rounds = new Map<Channel, Round>()
 
   constructor(host: RoomHost) {
     this.#host = host
@@ -44,7 +51,7 @@ export class Room {
   /** Resolves when there is room; to what was stored if the message went to the dead letters instead. Rejects with QUEUE_FULL. */
   async admit(channel: Channel, message: Envelope): Promise<Buried | undefined> {
     const { limit, overflow, waitMs } = channel.policy
-    if ((await this.#unsettled(channel)) < limit) return undefined
+    if ((await this.#count(channel)) < limit) return undefined
     switch (overflow) {
       case 'refuse':
         throw full(channel, '')
@@ -58,6 +65,31 @@ export class Room {
       default:
         return overflow satisfies never
     }
+  }
+
+  /**
+   * As {@link #unsettled}, asked for once for all who ask meanwhile: on a broker each question is a round trip. The answer is never older
+   * than the call, so whoever publishes one message after another is counted exactly.
+   */
+  #count(channel: Channel): Promise<number> {
+    const round = this.#rounds.get(channel)
+    if (round === undefined) return this.#begin(channel)
+    round.next ??= round.running.then(
+      () => this.#begin(channel),
+      () => this.#begin(channel),
+    )
+    return round.next
+  }
+
+  #begin(channel: Channel): Promise<number> {
+    const running = this.#unsettled(channel)
+    const round: Round = { running, next: undefined }
+    this.#rounds.set(channel, round)
+    const over = (): void => {
+      if (round.next === undefined) this.#rounds.delete(channel)
+    }
+    running.then(over, over)
+    return running
   }
 
   /** Of the group that is furthest behind; of all that is kept while there is no group. */
@@ -81,7 +113,7 @@ export class Room {
       const leftMs = dueMs - this.#env.monotonicMs()
       if (leftMs <= 0) throw full(channel, `; ${waitMs} ms of waiting passed`)
       await sleepUntil(this.#env, dueMs - leftMs + Math.min(LOOK_MS, leftMs), undefined)
-      if ((await this.#unsettled(channel)) < channel.policy.limit) return undefined
+      if ((await this.#count(channel)) < channel.policy.limit) return undefined
     }
   }
 

@@ -187,7 +187,8 @@ export class GroupWorker implements Settler {
       if (value !== undefined && message.replyTo !== undefined) {
         this.#host.respond(message, value, this.#what.queue.name, undefined)
       }
-      this.#host.settled(message, this.#what.queue.name, outcome, value, undefined, undefined)
+      const done = { name: this.#what.queue.name, outcome, value, reason: undefined, error: undefined }
+      this.#host.settled(message, this.group, handling.story, done)
       if (handling.wasStarted) {
         this.#settleAcked(handling)
         this.#release(handling)

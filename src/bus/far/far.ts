@@ -5,6 +5,7 @@ import type { Wire, WireSubscription } from '../../wire/wire.ts'
 import type { AgentRecord } from '../agents.ts'
 import type { Core } from '../core.ts'
 import type { Distributor } from '../distribute.ts'
+import type { FarVoice } from '../kept.ts'
 import type { Receipt } from '../receipt.ts'
 import { unanswerable } from '../request.ts'
 import type { Entry, Route } from '../router.ts'
@@ -18,6 +19,7 @@ import { Presence } from './presence.ts'
 import { type Known, Processes } from './processes.ts'
 import { readFar } from './read.ts'
 import type { Carried, FarPending, FarSide, Load, Plan, Poured, WireFigures } from './side.ts'
+import { farVoice } from './voice.ts'
 
 /** A message for more processes than this goes out once, to all. */
 const MOST_APART = 8
@@ -40,6 +42,7 @@ export class Far implements FarSide {
   readonly id: string
   readonly others: Processes
   readonly ready: Promise<void>
+  readonly voice: FarVoice
   readonly #core: Core
   readonly #wire: Wire
   readonly #planHost: PlanHost
@@ -65,6 +68,7 @@ export class Far implements FarSide {
     credit: (frame) => this.#intake.credit(frame),
     cancel: (frame) => this.#intake.cancel(frame),
     read: (frame) => this.#intake.read(frame),
+    kept: ({ from, fields }) => this.#core.keeper?.heard(from, fields.k as Readonly<Record<string, unknown>>),
   }
   #connected = true
   #closed = false
@@ -82,6 +86,7 @@ export class Far implements FarSide {
       changed: (pattern) => core.router.touched(pattern),
       agentCame: (name) => this.#handOver(name),
     })
+    this.voice = farVoice(this.id, this.others, (to, fields) => this.#trySay(to, 'kept', { k: fields }))
     this.#planHost = { id: this.id, router: core.router, agents: core.agents, others: this.others }
     this.#presence = new Presence(
       {
@@ -321,12 +326,14 @@ export class Far implements FarSide {
   }
 
   /** What is lost here is told again: announcements by the next beat, the rest ends at a deadline. */
-  #trySay(to: string | undefined, type: Frame['type'], fields: object): void {
-    if (this.#closed) return
+  #trySay(to: string | undefined, type: Frame['type'], fields: object): boolean {
+    if (this.#closed) return false
     try {
       this.#say(to === undefined ? ALL_TOPIC : topicOf(to), type, fields)
+      return true
     } catch (error) {
       this.#core.announce('callback.failed', { error })
+      return false
     }
   }
 

@@ -49,6 +49,8 @@ type FrameType =
   | 'cancel'
   /** Asks for the chunks of a stream. */
   | 'read'
+  /** What those who keep messages say to each other. */
+  | 'kept'
 
 const ID: Rule = { allowed: '24 hex digits', ok: (value) => typeof value === 'string' && /^[0-9a-f]{24}$/.test(value) }
 const list: Rule = { allowed: 'a list', ok: Array.isArray }
@@ -96,6 +98,7 @@ const FIELDS: Readonly<Record<FrameType, Readonly<Record<string, Rule>>>> = {
   credit: { re: aName, n: count },
   cancel: { re: aName, error: optional(object) },
   read: { re: aName, stream: aName, start: count },
+  kept: { k: object },
 }
 
 /** A frame as bytes. Throws PAYLOAD_TOO_LARGE. */

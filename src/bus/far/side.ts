@@ -2,6 +2,7 @@ import type { BusError } from '../../kit/errors.ts'
 import type { Envelope } from '../../message/message.ts'
 import type { Refusal } from '../ack.ts'
 import type { Delivery } from '../delivery.ts'
+import type { FarVoice } from '../kept.ts'
 import type { Receipt } from '../receipt.ts'
 import type { Entry, Route } from '../router.ts'
 import type { FarAgent, Process } from './entry.ts'
@@ -92,6 +93,7 @@ export interface WireFigures {
 /** The other processes, as the bus uses them. */
 export interface FarSide {
   readonly id: string
+  readonly voice: FarVoice
   /** Resolves when those who were there before are known. */
   readonly ready: Promise<void>
   readonly isReady: boolean
