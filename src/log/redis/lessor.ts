@@ -1,3 +1,4 @@
+import type { Timer } from '../../kit/env.ts'
 import { checkExtend, checkNack, checkSettled } from '../checks.ts'
 import type { Along, NackOptions, Settled } from '../log.ts'
 import type { Channel } from './channel.ts'
@@ -8,6 +9,8 @@ import type { AlongArgs, Settler, StepKind } from './settler.ts'
 // Hot path: `settle` runs once for each message.
 
 const FALSE = Promise.resolve(false)
+/** A handler that runs for so long is told to the server, so that the death of its process counts as an attempt. */
+const MARK_MS = 20
 /** Longer than any process lives is as good as for ever, and stays a whole number with the clock added. */
 const MOST_MS = 4_503_599_627_370_496
 
@@ -35,6 +38,7 @@ export class Lessor implements RedisLessor {
   /** Handed out, and the server does not know it. */
   #unmarked: LeasedByRedis[] = []
   readonly #begun = new Set<LeasedByRedis>()
+  #timer: Timer | undefined
   #closed = false
 
   constructor(of: { readonly stream: string; readonly group: string }, host: LessorHost, desk: LeaseWatcher) {
@@ -47,6 +51,7 @@ export class Lessor implements RedisLessor {
   /** Nothing is asked of the server any more. */
   close(): void {
     this.#closed = true
+    this.#timer?.cancel()
   }
 
   begin(one: LeasedByRedis): Promise<void> | undefined {
@@ -58,6 +63,7 @@ export class Lessor implements RedisLessor {
       return one.suspect ? done : void done.catch(() => undefined)
     }
     this.#begun.add(one)
+    this.#timer ??= this.#host.channel.env.after(MARK_MS, () => this.mark())
     return undefined
   }
 
@@ -135,6 +141,8 @@ export class Lessor implements RedisLessor {
 
   /** Tells the server which handlers run, and what is in hand. */
   mark(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
     for (const one of this.#begun) if (one.standing === 'out') this.#tell('b', one)
     this.#begun.clear()
     const unmarked = this.#unmarked
