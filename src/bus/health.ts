@@ -25,7 +25,7 @@ export interface BackendHealth {
 
 /**
  * Unhealthy: not running, more failures within the window than `healthFailures`, more dead letters than `healthDeadLetters` of `openBus`, or a log
- * that fails whoever reads it. Degraded: a queue is full or handlers use up their limit. Failures are counted in a sliding window, so
+ * that fails whoever reads it. Degraded: a broker or the wire cannot be reached, a queue is full, or handlers use up their limit. Failures are counted in a sliding window, so
  * a bus recovers.
  */
 export function busHealth(core: Core, fullQueues: readonly string[]): BusHealth {
@@ -43,6 +43,7 @@ export function busHealth(core: Core, fullQueues: readonly string[]): BusHealth 
     grave.push(`${kept.deadLetters} dead letters wait for somebody (allowed: ${kept.deadLettersAllowed})`)
   }
   grave.push(...(kept?.faults ?? []))
+  if (kept?.down !== undefined) mild.push(`there is no connection to the broker: ${kept.down}`)
   for (const name of fullQueues) mild.push(`the queue of "${name}" is full`)
   const wire = core.far?.figures()
   if (wire?.connected === false)
@@ -60,6 +61,6 @@ export function busHealth(core: Core, fullQueues: readonly string[]): BusHealth 
   }
 }
 
-function backendOf({ log: name, level, deadLetters, faults }: KeptFigures): BackendHealth {
-  return { name, level, deadLetters, state: faults.length > 0 ? 'failing' : 'good' }
+function backendOf({ log: name, level, deadLetters, faults, down }: KeptFigures): BackendHealth {
+  return { name, level, deadLetters, state: faults.length > 0 || down !== undefined ? 'failing' : 'good' }
 }

@@ -91,6 +91,8 @@ export interface KeptFigures {
   readonly deadLettersAllowed: number
   /** What does not get on because of the log, and why; over 5 s after it last failed. */
   readonly faults: readonly string[]
+  /** Why the broker cannot be reached at the moment. */
+  readonly down: string | undefined
 }
 
 /** Keeps the messages of a bus. */

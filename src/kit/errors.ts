@@ -202,7 +202,7 @@ export const ERRORS = {
   DATA_LOSS: {
     family: 'resource',
     text: 'the log lacks messages that it had acknowledged',
-    next: 'restore the file from a copy, or accept the loss: `swarmbus doctor FILE --accept-loss`',
+    next: 'a file: restore it from a copy, or accept the loss with `swarmbus doctor FILE --accept-loss`; a broker: the bus goes on with what is there',
   },
   BROKER_UNREACHABLE: {
     family: 'resource',

@@ -147,7 +147,7 @@ async function openRedis(url: string, options: OpenLogOptions): Promise<Backend>
     })
     return assembled({
       log: heldAppends(log, link.watch, { ...options.offline, ...envOf(options) }),
-      wire: await redisWire(link, { ...prefix }),
+      wire: redisWire(link, { ...prefix }),
       makeLeases: async () => {
         const { redisLeases } = await import('../lease/redis/redis.ts')
         return redisLeases(link, { ...prefix, ...envOf(options) })

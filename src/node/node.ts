@@ -131,7 +131,7 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     defaults: { ...policy, ...defaults },
     ...(dedupMs === undefined ? {} : { dedupMs }),
     ...(healthDeadLetters === undefined ? {} : { healthDeadLetters }),
-    ...(publishTimeoutMs === undefined ? {} : { publishTimeoutMs }),
+    ...publishLimit(publishTimeoutMs, offline),
     ...(deadLettersAfter === undefined ? {} : { alertAfter: deadLettersAfter }),
     ...(onDeadLetters === undefined ? {} : { onAlert: onDeadLetters }),
     ...(onClosed === undefined ? {} : { onClosed }),
@@ -144,12 +144,26 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
       keeper = new Keeper(host, log, settings, existing)
       return keeper
     })
-    await keeper?.refresh()
-    // A request right after this finds the responders of other processes.
-    await bus.ready
+    try {
+      await keeper?.refresh()
+      // A request right after this finds the responders of other processes.
+      await bus.ready
+    } catch (error) {
+      await bus.close({ limitMs: 0 })
+      throw error
+    }
     return bus
   } catch (error) {
     await onClosed?.()
     throw error
   }
+}
+
+/** A publish that waits for the broker has its time for that, and then the usual time for the answer. */
+function publishLimit(
+  publishTimeoutMs: number | undefined,
+  offline: OfflineOptions | undefined,
+): { readonly publishTimeoutMs?: number } {
+  if (publishTimeoutMs !== undefined) return { publishTimeoutMs }
+  return offline?.forMs === undefined ? {} : { publishTimeoutMs: offline.forMs + 10_000 }
 }

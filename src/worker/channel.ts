@@ -184,9 +184,11 @@ export function policyOf(name: string, options: ChannelOptions, level: AckLevel)
 
 const HOW: Readonly<Record<AckLevel, string>> = {
   memory: '',
-  process: 'Use a log on disk: "sqlite:FILE".',
-  disk: 'Use "sqlite:FILE" with synchronous FULL (its default).',
-  replicated: 'Use a log that several nodes keep.',
+  process: 'On Redis set "appendonly yes"; on NATS keep in files; or use "sqlite:FILE".',
+  disk:
+    'On Redis set "appendfsync always"; on NATS 2.10 and newer set "sync_interval: always" and add ?sync=always to the url; ' +
+    'or use "sqlite:FILE" with synchronous FULL, its default.',
+  replicated: 'On Redis have a replica and add ?replicas=1 to the url; on NATS have three servers and add ?replicas=3.',
 }
 
 /** The part of a channel's streams that holds its dead letters. */

@@ -80,7 +80,11 @@ export class FigureBook {
   told(event: LogEvent): void {
     const { type, ...fields } = event
     if (event.type === 'disconnected') this.#down = event.why
-    if (event.type === 'reconnected') this.#down = undefined
+    if (event.type === 'reconnected') {
+      this.#down = undefined
+      // They were of the connection, or come again.
+      this.#faults.clear()
+    }
     if (event.type === 'data-loss') this.#loss = { text: event.error.message, atMs: this.host.clock.readMs() }
     this.host.announce(TOLD[type], fields)
   }
@@ -110,14 +114,14 @@ export class FigureBook {
       deadLetters: sum((one) => one.deadLetters),
       deadLettersAllowed: this.#deadLettersAllowed,
       faults: this.#faultsAt(nowMs),
+      down: this.#down,
     }
   }
 
   #faultsAt(nowMs: number): readonly string[] {
-    const down = this.#down === undefined ? [] : [`there is no connection to the broker: ${this.#down}`]
     const lost = this.#loss !== undefined && nowMs - this.#loss.atMs < LOSS_MS ? [this.#loss.text] : []
     const rest = [...this.#faults.values()].filter(({ atMs }) => nowMs - atMs < FAULT_MS).map(({ text }) => text)
-    return [...down, ...lost, ...rest]
+    return [...lost, ...rest]
   }
 
   /** What groups have still to handle, counted now; undefined when the log does not say. */
@@ -141,6 +145,8 @@ export class FigureBook {
   #count(event: EventName, fields: object): void {
     if (event === 'message.retried') this.#retried++
     if (event !== 'log.failed') return
+    // Said once, by what the log tells of its connection.
+    if (this.#down !== undefined && isOfLink((fields as { error?: unknown }).error)) return
     const { stream, group, name, error } = fields as Record<string, unknown>
     const where = [stream, group ?? name].filter((one) => typeof one === 'string').join(' for ')
     const code = isBusError(error) ? `${error.code}: ` : ''
@@ -152,10 +158,16 @@ export class FigureBook {
 
   #freshen(): void {
     const nowMs = this.host.clock.readMs()
-    if (nowMs - this.#countedAtMs < FRESH_MS || this.#ended) return
+    if (nowMs - this.#countedAtMs < FRESH_MS || this.#ended || this.#down !== undefined) return
     this.#countedAtMs = nowMs
     this.refresh().catch((error: unknown) => {
       if (!this.#ended) this.host.announce('log.failed', { error })
     })
   }
+}
+
+/** True for faults of a connection that is lost. */
+function isOfLink(error: unknown): boolean {
+  const { cause } = (error ?? {}) as { readonly cause?: unknown }
+  return [error, cause].some((one) => isBusError(one, 'BROKER_UNREACHABLE') || isBusError(one, 'BROKER_TIMEOUT'))
 }

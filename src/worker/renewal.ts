@@ -39,7 +39,7 @@ export class Renewal<T extends Renewable> {
     this.#timer ??= this.#env.after(this.#ackWaitMs / 3, () => {
       this.#timer = undefined
       if (this.#ended) return
-      for (const one of this.#renewed.inHand) this.#extend(one)
+      for (const one of this.#renewed.inHand) void this.#extend(one)
       if (this.#renewed.inHand.size > 0) this.begin()
     })
   }

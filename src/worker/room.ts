@@ -96,8 +96,9 @@ export class Room {
   async #unsettled(channel: Channel): Promise<number> {
     const byGroup = new Map<string, number>()
     let kept = 0
-    for (const lane of channel.lanes) {
-      const groups = await this.#log.groups(lane)
+    const all = await Promise.all(channel.lanes.map((lane) => this.#log.groups(lane)))
+    for (const [index, lane] of channel.lanes.entries()) {
+      const groups = all[index] ?? []
       for (const { group, pending, leased, delayed } of groups) {
         byGroup.set(group, (byGroup.get(group) ?? 0) + pending + leased + delayed)
       }

@@ -184,8 +184,13 @@ export async function jetStreamLog(link: NatsLink, options: JetStreamLogOptions 
   async function close(): Promise<void> {
     for (const consumer of [...consumers]) consumer.end()
     await appender.close()
-    const late = new Promise<void>((resolve) => void env.after(publishTimeoutMs + CLOSE_EXTRA_MS, resolve))
-    await Promise.race([Promise.all([...channels.values()].map((channel) => channel.close())), late])
+    const late = Promise.withResolvers<void>()
+    const timer = env.after(publishTimeoutMs + CLOSE_EXTRA_MS, late.resolve)
+    try {
+      await Promise.race([Promise.all([...channels.values()].map((channel) => channel.close())), late.promise])
+    } finally {
+      timer.cancel()
+    }
     for (const channel of channels.values()) channel.abandon()
     watching[Symbol.dispose]()
     io.close()
