@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Bus, openBus } from '../../src/index.ts'
 import { startRedis } from '../../test/servers/redis.ts'
-import { serially, timed, timedEach } from '../harness/clock.ts'
+import { serially, timed } from '../harness/clock.ts'
 import { dataOf, mustBe } from '../harness/data.ts'
 import { spaced } from '../harness/format.ts'
+import { gap } from '../harness/gaps.ts'
 import type { Contestant, Workload } from '../harness/types.ts'
 import { publishAll } from './keeping.ts'
 
@@ -93,16 +93,17 @@ function idle(): Contestant {
       await one.publish('tasks.coding', dataOf(0))
       await come.promise
       return {
-        pass: () =>
-          timedEach(count, async (samples) => {
-            for (let id = 0; id < count; id++) {
-              await sleep(20 + ((id * 37) % 85))
-              come = Promise.withResolvers()
-              const startMs = performance.now()
-              await one.publish('tasks.coding', dataOf(id))
-              samples[id] = (await come.promise) - startMs
-            }
-          }),
+        async pass() {
+          const samples = new Float64Array(count)
+          for (let id = 0; id < count; id++) {
+            await gap(20 + ((id * 37) % 85))
+            come = Promise.withResolvers()
+            const startMs = performance.now()
+            await one.publish('tasks.coding', dataOf(id))
+            samples[id] = (await come.promise) - startMs
+          }
+          return { seconds: samples.reduce((sum, ms) => sum + ms, 0) / 1_000, units: count, samples }
+        },
         close,
       }
     },
@@ -116,15 +117,7 @@ function requests(): Contestant {
     async open(scale) {
       const { one, two, close } = await pair()
       two.register('pink', { handler: async ({ data }) => data })
-      // Known to the other participant once it answers.
-      for (;;) {
-        try {
-          await one.request('agent.pink', dataOf(0), { timeoutMs: 1_000 })
-          break
-        } catch {
-          await sleep(5)
-        }
-      }
+      while (one.processes()[0]?.agents.length !== 1) await gap(5)
       return {
         pass: () =>
           serially(scale.count(REQUESTS), async (id) => {

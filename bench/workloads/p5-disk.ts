@@ -1,5 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { serially } from '../harness/clock.ts'
+import { mustBe } from '../harness/data.ts'
 import { spaced } from '../harness/format.ts'
 import type { Bar, Contestant, Pass, Workload } from '../harness/types.ts'
 import { rawInserts } from '../peers/raw-sqlite.ts'
@@ -25,8 +26,16 @@ function oneByOne(): Contestant {
     kind: 'ours',
     async open(scale) {
       const { bus, end } = await keptBus('sqlite')
+      let kept = 0
       return {
-        pass: () => serially(scale.count(5_000), (id) => bus.publish('kept.one', { id, data: 'x' })),
+        async pass() {
+          const count = scale.count(5_000)
+          const pass = await serially(count, (id) => bus.publish('kept.one', { id, data: 'x' }))
+          kept += count
+          const [channel] = await bus.channels()
+          mustBe('kept messages', channel?.messages, kept)
+          return pass
+        },
         close: end,
       }
     },

@@ -123,6 +123,8 @@ function loaded(
   const source = sources.get(door)
   if (source === undefined) throw new Error(`${door} does not exist`)
   for (const { target, specifier } of importsOf(source)) {
+    // What is loaded on demand only: backends, and what keeps messages.
+    if (source.text.includes(`import('${specifier}')`)) continue
     if (target !== undefined) loaded(target, sources, seen)
     else if (!specifier.startsWith('node:')) throw new Error(`${door} needs the package ${specifier}`)
   }
