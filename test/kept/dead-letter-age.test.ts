@@ -11,7 +11,9 @@ function evictions(): unknown[] {
   const listener = (event: unknown): void =>
     void heard.push((event as { letter: { message: { data: unknown } } }).letter.message.data)
   channel('swarmbus.dead-letter.evicted').subscribe(listener)
-  onTestFinished(() => void channel('swarmbus.dead-letter.evicted').unsubscribe(listener))
+  onTestFinished(() => {
+    channel('swarmbus.dead-letter.evicted').unsubscribe(listener)
+  })
   return heard
 }
 
