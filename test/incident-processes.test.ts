@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Event } from '../examples/incident/observer.ts'
+import { HELP } from '../examples/incident/options.ts'
 import type { Summary } from '../examples/incident/summary.ts'
-import { type Ended, type Running, run, start } from './examples/run.ts'
+import { type Ended, ROOT, type Running, run, start } from './examples/run.ts'
 import { startNats } from './servers/nats.ts'
 import { startRedis } from './servers/redis.ts'
 import type { Server } from './servers/server.ts'
@@ -45,6 +48,13 @@ function begun({ out }: Ended): string[] {
 
 function parts(name: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `fix ${name}${index}`)
+}
+
+let inMemory: Promise<Told> | undefined
+/** What the tasks come to in one process without a broker. */
+function alone(): Promise<Told> {
+  inMemory ??= run([MAIN, '--json', '--fast', '--memory', ...TASKS, QUESTION]).then(told)
+  return inMemory
 }
 
 const running = new Set<Running>()
@@ -138,10 +148,10 @@ describe.each([
       expect(code).toBe(summary === given.summary ? 0 : 130)
     }
     expect(others.flatMap(begun).sort()).toEqual(['Production is down: fix auth', 'fix search'])
-    const alone = await run([MAIN, '--json', '--fast', '--url', await urlOf('one'), ...TASKS, QUESTION])
-    const inMemory = await run([MAIN, '--json', '--fast', '--memory', ...TASKS, QUESTION])
-    expect(reports(given)).toEqual(reports(told(inMemory)))
-    expect(reports(told(alone))).toEqual(reports(told(inMemory)))
+    const one = told(await run([MAIN, '--json', '--fast', '--url', await urlOf('one'), ...TASKS, QUESTION]))
+    expect(one.summary.ledger.balances).toBe(true)
+    expect(reports(one)).toEqual(reports(await alone()))
+    expect(reports(given)).toEqual(reports(await alone()))
   })
 
   test('whoever gave the tasks and harold are killed with -9: another harold goes on, and the reports wait for who comes next', async () => {
@@ -194,4 +204,33 @@ describe.each([
     )
     expect(names.map((event) => (event?.type === 'message' ? event.to : '')).sort()).toEqual(['you', 'you-2'])
   })
+})
+
+test('the commands of the README, which --help shows as well, run as they stand there', {
+  timeout: PATIENCE_MS,
+}, async () => {
+  await using server = await startRedis()
+  const at = 'redis://127.0.0.1:6379'
+  const commandsIn = (text: string): string[] =>
+    text.split('\n').filter((line) => line.includes(`npm start -- --url ${at}`))
+  const commands = commandsIn(readFileSync(join(ROOT, 'README.md'), 'utf8'))
+  expect(commandsIn(HELP).map((line) => line.trim())).toEqual(commands)
+  expect(commands).toHaveLength(3)
+  const processes = commands.map((command) => {
+    const words = [...command.matchAll(/"([^"]*)"|\S+/g)].map(([word, quoted]) => quoted ?? word)
+    const one = start([MAIN, ...words.slice(3).map((word) => word.replace(at, server.url))], undefined)
+    running.add(one)
+    return one
+  })
+  const [coders, others, giver] = processes as [Running, Running, Running]
+  const { code, out, err } = await giver.ended
+  expect(out).toContain('harold → you')
+  expect(out).toContain('1 read: 1 done, 0 failed, 0 refused')
+  expect(err).toBe('')
+  expect(code).toBe(0)
+  for (const { child } of [coders, others]) child.kill('SIGINT')
+  const ends = await Promise.all([coders.ended, others.ended])
+  expect(ends.map((end) => end.out).join('')).toMatch(/harold → coding\/(pink|red) +Production is down/)
+  for (const { out: text } of ends)
+    for (const line of text.split('\n')) if (/ #/.test(line)) expect(line.length).toBeLessThanOrEqual(100)
 })

@@ -28,6 +28,8 @@ const ASK_AGAIN: readonly ErrorCode[] = [
   'BROKER_TIMEOUT',
   'BROKER_UNREACHABLE',
 ]
+/** Of these, what is told in other words. */
+const QUIET: readonly ErrorCode[] = ['NO_RESPONDERS', 'BROKER_TIMEOUT', 'BROKER_UNREACHABLE']
 const LOOK_MS = 100
 
 /** A request that is made again while somebody may still take it. Rejects as `request` does for everything else. */
@@ -46,7 +48,13 @@ export function agentsThere(bus: Bus): readonly string[] {
 
 /** Makes requests whose answers the observer sees, and which wait for agents that are not there yet. */
 export function createAsk(bus: Bus, observer: Observer, tell: (event: Event) => void): Ask {
-  const waitingFor = new Set<string>()
+  const told = new Map<string, string>()
+  /** Says why requests on a topic wait; once, until one is answered. */
+  const note = (topic: string, text: string): void => {
+    if (told.get(topic) === text) return
+    told.set(topic, text)
+    tell({ type: 'note', text })
+  }
   return async <R extends Said>(
     from: Publisher,
     topic: string,
@@ -59,24 +67,25 @@ export function createAsk(bus: Bus, observer: Observer, tell: (event: Event) => 
       if (leftMs < 1) throw new BusError('REQUEST_TIMEOUT', `nobody finished "${topic}" in time`)
       try {
         const answer = await from.request<R>(topic, data, { priority, signal, timeoutMs: leftMs })
+        told.delete(topic)
         observer.answered(answer)
         return answer.data
       } catch (error) {
         if (signal.aborted || !isBusError(error) || !ASK_AGAIN.includes(error.code)) throw error
-        if (error.code !== 'NO_RESPONDERS') tell({ type: 'note', text: `${error.message}; "${topic}" is asked again.` })
+        if (!QUIET.includes(error.code)) note(topic, `${error.message}; "${topic}" is asked again.`)
       }
       await untilThere(bus, topic, dueMs, signal, () => {
-        if (waitingFor.has(topic)) return
-        waitingFor.add(topic)
         const who = RESPONDERS[topic]?.join(' or ') ?? 'somebody'
-        tell({ type: 'note', text: `Nobody is there for "${topic}" now: it waits for a process with ${who}.` })
+        note(topic, `Nobody is there for "${topic}" now: it waits for a process with ${who}.`)
       })
-      waitingFor.delete(topic)
     }
   }
 }
 
-/** Resolves when somebody for the topic is there, or the time is up; a little later at least, so that nobody asks in a circle. */
+/**
+ * Resolves when the broker is connected and somebody for the topic is there, or the time is up; a little later at least, so that nobody
+ * asks in a circle.
+ */
 async function untilThere(
   bus: Bus,
   topic: string,
@@ -88,6 +97,7 @@ async function untilThere(
   do {
     // The reason says why nobody needs it any more; the timer would only say that it was aborted.
     await sleep(LOOK_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
+    if (bus.stats().wire?.connected === false) continue
     if (agentsThere(bus).some((name) => responders.includes(name))) return
     onMissing()
   } while (performance.now() < dueMs)

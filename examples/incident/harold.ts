@@ -83,7 +83,8 @@ async function carryOut(tools: Tools, mission: Mission, message: Message, contex
       await context.bus.publish(`progress.${key}`, progress)
     } catch (error) {
       // Not the mission's fault: the next run, or the next try, goes on from here.
-      if (context.signal.aborted || isBusError(error, 'PUBLISH_UNKNOWN')) throw error
+      const isOfLog = isBusError(error, 'PUBLISH_UNKNOWN') || isBusError(error, 'STORE_FAILED')
+      if (context.signal.aborted || isOfLog) throw error
       if (isBusError(error, 'REQUEST_TIMEOUT') && dueAt !== undefined)
         return report(missed(stage, index, stages.length))
       const reason = reasonOf(error)
