@@ -1,7 +1,7 @@
 import { BusError } from '../../kit/errors.ts'
 import { metaOf } from './bodies.ts'
 import { Follower, type StreamRecord } from './follow.ts'
-import { faultOf, type Io, NAME_IN_USE, NO_STREAM, type StreamDetails } from './io.ts'
+import { faultOf, type Io, NAME_IN_USE, NO_STREAM, type StreamDetails, SUBJECTS_IN_USE } from './io.ts'
 import { Machine, type MachineEvents } from './machine.ts'
 import { type ChannelNames, nameOfToken } from './names.ts'
 import type { EntryHead } from './part.ts'
@@ -26,6 +26,8 @@ export interface SnapshotHead {
 /** What stands at the beginning of a stream's description, before the name of its channel. */
 export const DESCRIPTION = 'swarmbus log: '
 
+const AGAIN_MS = 20
+
 /** The stream of a channel; undefined when there is none. */
 export async function streamDetails(io: Io, names: ChannelNames): Promise<StreamDetails | undefined> {
   const info = await io.api<StreamDetails>(`STREAM.INFO.${names.stream}`)
@@ -34,10 +36,14 @@ export async function streamDetails(io: Io, names: ChannelNames): Promise<Stream
   throw faultOf(info.error)
 }
 
-/** Makes the stream of a channel if there is none. */
+/** Makes the stream of a channel if there is none. Resolves once it takes records. */
 export async function ensureStream(io: Io, names: ChannelNames, settings: StreamSettings): Promise<StreamDetails> {
-  const found = await streamDetails(io, names)
-  if (found !== undefined) return found
+  const details = (await streamDetails(io, names)) ?? (await makeStream(io, names, settings))
+  await io.listens(`${names.root}f`)
+  return details
+}
+
+async function makeStream(io: Io, names: ChannelNames, settings: StreamSettings): Promise<StreamDetails> {
   const made = await io.api<StreamDetails>(`STREAM.CREATE.${names.stream}`, {
     name: names.stream,
     description: DESCRIPTION + names.channel,
@@ -54,9 +60,12 @@ export async function ensureStream(io: Io, names: ChannelNames, settings: Stream
     allow_direct: true,
   })
   if (made.error === undefined) return made
-  if (made.error.err_code === NAME_IN_USE) {
+  // Another process makes it at the same moment.
+  const isMade = made.error.err_code === NAME_IN_USE || made.error.err_code === SUBJECTS_IN_USE
+  for (let tries = 0; isMade && tries < 5; tries++) {
     const other = await streamDetails(io, names)
     if (other !== undefined) return other
+    await new Promise<void>((resolve) => void io.env.after(AGAIN_MS, resolve))
   }
   throw faultOf(made.error)
 }

@@ -54,7 +54,13 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     this.names = channelNames(hall.prefix, channel)
     this.machine = new Machine(channel, this)
     this.bodies = new Bodies(hall.io, this.names.stream)
-    this.sender = new Sender(hall.io, this.names, () => this.machine, instance)
+    this.sender = new Sender(
+      hall.io,
+      this.names,
+      () => this.machine,
+      instance,
+      (seq) => this.sawStored(seq),
+    )
     this.presence = new Presence(this)
     this.#ticker = new Ticker(this, this.presence)
     this.#janitor = new Janitor(this)
@@ -117,7 +123,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     return this.#opening !== undefined
   }
 
-  /** An append was acknowledged with this sequence. */
+  /** A record was acknowledged with this sequence. */
   sawStored(seq: number): void {
     this.#thread.saw(seq)
   }
@@ -324,8 +330,13 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     }
     const { batch } = decoded
     const results = this.machine.applyBatch(record.seq, record.at, batch)
-    if (batch.i === this.sender.instance) this.sender.done(batch.n, results)
-    for (const op of batch.ops) if (op.t === 'want') this.#share(op.c)
+    const own = batch.i === this.sender.instance
+    if (own) this.sender.done(batch.n, results)
+    for (const op of batch.ops) {
+      if (op.t === 'want') this.#share(op.c)
+      // Its end may have been stored before its beginning, which was refused and sent again: nobody would take what is set aside for it.
+      else if (own && op.t === 'in' && !this.locals.has(op.c)) this.sender.post({ t: 'out', c: op.c })
+    }
   }
 
   /** A consumer waits: those of this process in its group share what they have not been asked for. */

@@ -2,24 +2,15 @@ import type { Settled } from '../log.ts'
 import { Lanes } from './lanes.ts'
 import type { Part } from './part.ts'
 import type { ListOp, OneOp, Op } from './records.ts'
-import { type Holder, Slot } from './slot.ts'
+import { type Holder, type MachineTime, Slot } from './slot.ts'
 import { Waits } from './waits.ts'
 
 // Hot path. Everything here happens in every process that follows the channel, at the same place in the order of its records, with the
 // same outcome: no clock but the machine's, no randomness, nothing that depends on who is asked.
 
-/** Time as a machine has it. */
-export interface MachineTime {
-  /** Milliseconds that have passed for the machine: moved on by records, never by much at once, whatever the server's clock does. */
-  readonly now: number
-  /** Wall-clock milliseconds of the newest record; never falls. */
-  readonly wall: number
-  /** A name for a lease that was never given before. */
-  token(): number
-}
-
-/** What is reserved goes back when nothing was heard of its holder's process for so long. */
-export const SILENCE_MS = 5_000
+/** What is reserved goes back when nothing was heard of its holder's process for so long: sooner when somebody else waits for it. */
+const SILENCE_MS = 5_000
+const SILENCE_WANTED_MS = 2_000
 
 /** How one group stands on one part. */
 export class Group {
@@ -89,9 +80,10 @@ export class Group {
     for (const slot of [...holder.slots]) {
       const { state, begun } = slot
       this.#release(slot)
-      if (died && state === 'leased') {
+      if (died) {
+        // What was set aside may have been handed out as well: that its lease runs is said a moment later.
         slot.suspect = true
-        if (begun) slot.attempts++
+        if (begun && state === 'leased') slot.attempts++
       }
       this.#waits.ready(slot)
     }
@@ -217,12 +209,14 @@ export class Group {
   hush(heardMs: (instance: string) => number): boolean {
     const { now } = this.#time
     let changed = false
+    const mostMs = this.holders.some(({ wants, hasRoom }) => wants && hasRoom) ? SILENCE_WANTED_MS : SILENCE_MS
     for (const holder of this.holders) {
       if (holder.reserved === 0 || holder.silent) continue
       for (const slot of [...holder.slots]) {
         if (slot.state !== 'reserved') continue
-        if (now - Math.max(slot.sinceMs, heardMs(holder.instance)) <= SILENCE_MS) continue
+        if (now - Math.max(slot.sinceMs, heardMs(holder.instance)) <= mostMs) continue
         holder.silent = true
+        slot.suspect = true
         this.#release(slot)
         this.#waits.ready(slot)
         changed = true
@@ -373,6 +367,7 @@ export class Group {
     const holder = slot.holder as Holder
     this.#release(slot)
     slot.attempts++
+    slot.suspect = true
     slot.held = false
     slot.dueMs = 0
     slot.dueAt = 0

@@ -30,6 +30,7 @@ export interface StreamDetails {
 /** Codes of JetStream. */
 export const NO_STREAM = 10_059
 export const NAME_IN_USE = 10_058
+export const SUBJECTS_IN_USE = 10_065
 const WRONG_SEQUENCE = 10_071
 const FULL = new Set([10_077, 10_023, 10_047, 10_028, 10_054, 10_031, 10_002])
 
@@ -145,6 +146,22 @@ export class Io {
     } catch (error) {
       if (error instanceof BusError && error.details.errCode === WRONG_SEQUENCE) return undefined
       throw error
+    }
+  }
+
+  /**
+   * Resolves once a stream listens to the subject: the server tells of a stream that is just being made, or led by another node now, before
+   * it takes records. Of a few that follow each other the first would be refused, and the others stored.
+   */
+  async listens(subject: string): Promise<void> {
+    for (let tries = 1; tries <= MOST_TRIES; tries++) {
+      try {
+        await this.find(subject, 'nobody')
+        return
+      } catch (error) {
+        if (!(error instanceof BusError) || error.details.errCode !== NO_STREAM || tries === MOST_TRIES) throw error
+      }
+      await new Promise<void>((resolve) => void this.env.after(TRY_MS * tries, resolve))
     }
   }
 

@@ -16,7 +16,7 @@ import type { Slot } from './slot.ts'
 
 const FALSE = Promise.resolve(false)
 /** Nothing of its own seen for so long, a process asks first whether what is set aside for it still is. */
-const FRESH_MS = 4_000
+const FRESH_MS = 1_500
 
 /** What was handed out: its bytes may have to go along with its settlement. */
 class Held extends HeldSlot {
@@ -43,6 +43,8 @@ export class Local implements Source, Lessor, LocalConsumer {
   #ready = new Heap<{ readonly slot: Slot; readonly token: number; readonly sinceMs: number }>()
   #waits = false
   #wants = false
+  /** Somebody else waits, and was given nothing because this one waited for its bytes or its turn. */
+  #owes = false
   #gone = false
 
   constructor(
@@ -89,6 +91,7 @@ export class Local implements Source, Lessor, LocalConsumer {
       this.consumer.give(delivery)
     }
     this.#waits = false
+    if (this.#owes) this.share()
   }
 
   deliver(): Delivery | undefined {
@@ -145,6 +148,7 @@ export class Local implements Source, Lessor, LocalConsumer {
   /** Gives back half of what it has at hand, or the only one: somebody else waits. */
   share(): void {
     const state = this.#state
+    this.#owes = this.#waits && this.#ready.size > 0
     if (state === undefined || this.#ready.size === 0 || this.#waits) return
     const mine: { slot: Slot; token: number }[] = []
     const kept: { readonly slot: Slot; readonly token: number; readonly sinceMs: number }[] = []

@@ -1,10 +1,10 @@
 import { channelOf } from '../log.ts'
-import { Group, type MachineTime } from './group.ts'
+import { Group } from './group.ts'
 import { partOf } from './names.ts'
 import { type EntryHead, Part } from './part.ts'
 import type { AlongOp, Batch, ConsumerOp, FromOp, Op, TrimOp } from './records.ts'
 import { offsetOf } from './records.ts'
-import { Holder, type Slot } from './slot.ts'
+import { Holder, type MachineTime, type Slot } from './slot.ts'
 
 // The state of a channel as its records make it. Every process that follows the channel applies the same records in the same order, and
 // so comes to the same state: that is how processes agree on who holds what without any lock. Pure: no I/O, no clock, no randomness.

@@ -25,6 +25,7 @@ interface Sent {
   readonly subject: string
   readonly bytes: Uint8Array
   underWay: boolean
+  atMs: number
 }
 
 const MOST_UNDER_WAY = 4
@@ -39,6 +40,7 @@ export class Sender {
   readonly #io: Io
   readonly #names: ChannelNames
   readonly #machine: () => Machine
+  readonly #stored: (seq: number) => void
   #queue: Asked[] = []
   readonly #sent = new Map<number, Sent>()
   readonly #lazy = new Map<Group, Map<number, { token: number; begun: boolean }>>()
@@ -50,10 +52,11 @@ export class Sender {
   #ended = false
   /** This process among those that use the channel. */
   instance: string
-  /** When its newest record was seen in the stream. */
+  /** When the newest of its records was sent that was seen in the stream: then, or later, it was heard of. */
   seenMs = 0
 
-  constructor(io: Io, names: ChannelNames, machine: () => Machine, instance: string) {
+  constructor(io: Io, names: ChannelNames, machine: () => Machine, instance: string, stored: (seq: number) => void) {
+    this.#stored = stored
     this.#io = io
     this.#names = names
     this.#machine = machine
@@ -130,9 +133,9 @@ export class Sender {
 
   /** The outcomes of one of its own batches have come. */
   done(n: number, results: readonly OpResult[] | undefined): void {
-    this.seenMs = this.#io.env.monotonicMs()
     const sent = this.#sent.get(n)
     if (sent === undefined) return
+    this.seenMs = Math.max(this.seenMs, sent.atMs)
     this.#sent.delete(n)
     if (results !== undefined) for (const [at, one] of sent.asked.entries()) answer(one, results[at] as OpResult)
     this.#send()
@@ -218,7 +221,7 @@ export class Sender {
       const n = ++this.#n
       const batch = { i: this.instance, n, ops: asked.map(({ op }) => op) }
       const subject = this.#names.root + (bodies.length > 0 ? 'a' : 'o')
-      const sent: Sent = { asked, subject, bytes: encodeBatch(batch, bodies), underWay: false }
+      const sent: Sent = { asked, subject, bytes: encodeBatch(batch, bodies), underWay: false, atMs: 0 }
       this.#sent.set(n, sent)
       this.#publish(n, sent)
     }
@@ -226,9 +229,11 @@ export class Sender {
 
   #publish(n: number, sent: Sent): void {
     sent.underWay = true
+    sent.atMs = this.#io.env.monotonicMs()
     this.#io.publish(sent.subject, sent.bytes, undefined).then(
-      () => {
+      ({ seq }) => {
         sent.underWay = false
+        this.#stored(seq)
       },
       (error: unknown) => {
         sent.underWay = false

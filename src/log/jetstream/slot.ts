@@ -1,3 +1,13 @@
+/** Time as a machine has it. */
+export interface MachineTime {
+  /** Milliseconds that have passed for the machine: moved on by records, never by much at once, whatever the server's clock does. */
+  readonly now: number
+  /** Wall-clock milliseconds of the newest record; never falls. */
+  readonly wall: number
+  /** A name for a lease that was never given before. */
+  token(): number
+}
+
 /**
  * Where an entry stands that a group has met and not settled: set aside for a consumer · leased by it · may go · waits for its time ·
  * waits until the consumer that holds earlier entries of its session has room.

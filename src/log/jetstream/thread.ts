@@ -1,3 +1,4 @@
+import type { Timer } from '../../kit/env.ts'
 import { BusError } from '../../kit/errors.ts'
 import { bootMachine, ensureStream, newestSnapshot, streamDetails } from './bootstrap.ts'
 import { Follower, type StreamRecord } from './follow.ts'
@@ -7,6 +8,7 @@ import { PER_RECORD } from './records.ts'
 
 const AGAIN_MS = 100
 const SURE_MS = 500
+const STILL_MS = 1_500
 
 /** Whose thread it is. */
 export interface ThreadOwner extends Place, MachineEvents {
@@ -28,6 +30,7 @@ export class Thread {
   /** The highest sequence that the server is known to have had. */
   #seen = 0
   #restarting = false
+  #expecting: Timer | undefined
 
   constructor(owner: ThreadOwner) {
     this.#owner = owner
@@ -49,6 +52,7 @@ export class Thread {
   /** The server has acknowledged this sequence. */
   saw(seq: number): void {
     if (seq > this.#seen) this.#seen = seq
+    if (this.#follower !== undefined) this.#expect()
   }
 
   /** The connection stands again. `isOpen`: the channel was followed; otherwise only what it published is looked after. */
@@ -71,7 +75,24 @@ export class Thread {
   }
 
   end(): void {
+    this.#expecting?.cancel()
     this.#stop()
+  }
+
+  /** What the server has acknowledged must come: a consumer on the server that stands still also sends signs of life. */
+  #expect(): void {
+    const { env, machine } = this.#owner
+    if (this.#expecting !== undefined || this.#seen <= machine.seq) return
+    const from = machine.seq
+    const follower = this.#follower
+    this.#expecting = env.after(STILL_MS, () => {
+      this.#expecting = undefined
+      if (this.#owner.closed || this.#seen <= this.#owner.machine.seq) return
+      if (this.#owner.machine.seq === from && follower !== undefined && follower === this.#follower) {
+        void this.#restart()
+      }
+      this.#expect()
+    })
   }
 
   #stop(): void {

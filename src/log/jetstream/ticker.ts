@@ -60,7 +60,9 @@ export class Ticker {
     for (const group of machine.groups.values()) {
       if (group.holders.length === 0) continue
       dueMs = Math.min(dueMs, group.dueInMs(now, wall))
-      for (const { slots, instance } of group.holders) {
+      for (const { slots, instance, wants } of group.holders) {
+        // Who waits finds out soon when another one does not answer any more.
+        if (wants && instance === sender.instance) mine = true
         if (slots.size === 0) continue
         held = true
         if (instance === sender.instance) mine = true
