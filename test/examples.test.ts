@@ -137,7 +137,7 @@ describe('the incident', () => {
   })
 
   test('a deadline that passes is reported as missed, and the work for it is given up', async () => {
-    const { summary, told } = await incident([], '60ms: refactor reports\n50s: fix auth\n')
+    const { summary, told } = await incident(['--slow'], '400ms: refactor reports\n50s: fix auth\n')
     expect(summary.deadlines).toEqual({ met: 1, missed: 1 })
     expect(summary.failed).toEqual([
       { where: 'line 1', text: 'refactor reports', reason: 'deadline missed at coding (stage 1 of 1)' },
