@@ -3,7 +3,7 @@ import type { Consumer, Source } from '../consumer.ts'
 import type { Along, ConsumeOptions, Delivery, Gap, Settled } from '../log.ts'
 import type { Channel, Listener } from './channel.ts'
 import { LeasedByRedis } from './delivery.ts'
-import { isPassing, logFault } from './faults.ts'
+import { isPassing, isUnknown, logFault } from './faults.ts'
 import { Lessor } from './lessor.ts'
 import { SCRIPTS } from './scripts.ts'
 import { type Seat, seatOf } from './seat.ts'
@@ -311,11 +311,21 @@ export class Desk implements Source, Listener {
       seat.consumer.end({ error: logFault(`nothing can be taken from "${this.stream}"`, error) })
       return
     }
-    // What the answer held that did not come is given back; the holder has another name from now on.
-    const tokens = [...seat.out, ...seat.buffer].map(({ token }) => token)
-    const untilMs = this.#nowMs() + seat.consumer.ackWaitMs
-    this.#settler.step(this.stream, this.group, 'c', 0, 0, untilMs, [seat.id, tokens]).catch(() => undefined)
+    if (isUnknown(error)) this.#rename(seat)
     this.#wakeIn(AGAIN_MS)
+  }
+
+  /**
+   * The server may have handed out what never came, and may still do so. The holder has another name from now on: to it those are with
+   * somebody else, so nothing of their sessions goes to it before they are back. Back goes what is not known here; what was settled here
+   * is known until the server has answered, however often that must be said.
+   */
+  #rename(seat: Seat): void {
+    const known = [...seat.out, ...seat.buffer].map(({ token }) => token)
+    const tokens = [...known, ...this.#settler.tokensOf(this.stream, this.group)]
+    const untilMs = this.#nowMs() + seat.consumer.ackWaitMs + BUFFER_MS
+    this.#settler.step(this.stream, this.group, 'c', 0, 0, untilMs, [seat.id, tokens]).catch(() => undefined)
+    seat.id = this.#host.name()
   }
 
   #wakeIn(ms: number): void {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startProxy } from '../../../test/servers/proxy.ts'
 import { startRedis } from '../../../test/servers/redis.ts'
 import type { Server } from '../../../test/servers/server.ts'
 import { connectRedis } from '../../broker/redis/connect.ts'
@@ -7,6 +8,7 @@ import { isBusError } from '../../kit/errors.ts'
 import { messageMaker } from '../../message/make.ts'
 import type { Delivery, Entry, Gap, Item, LogEvent, MessageLog } from '../log.ts'
 import { type RedisLogOptions, redisLog } from './redis.ts'
+import { SCRIPTS } from './scripts.ts'
 
 const maker = messageMaker()
 let server: Server
@@ -30,8 +32,8 @@ interface Opened extends AsyncDisposable {
 }
 
 /** A log on a link of its own, as a process has. */
-async function open(options: RedisLogOptions = {}): Promise<Opened> {
-  const link = await connectRedis(server.url, { commandTimeoutMs: 2_000 })
+async function open(options: RedisLogOptions = {}, url = server.url): Promise<Opened> {
+  const link = await connectRedis(url, { commandTimeoutMs: 2_000, retryMs: 10 })
   const prefix = options.prefix ?? `f${++count}`
   const events: LogEvent[] = []
   const log = await redisLog(link, { ...options, prefix, onEvent: (event) => void events.push(event) })
@@ -344,3 +346,54 @@ test('a reader that followed and has ended leaves nobody who must be told', asyn
   expect((await waiting).done).toBe(true)
   await expect.poll(processes).toBe(0)
 })
+
+test('[I6] what a take held whose answer was lost comes before all that is later in its session', async () => {
+  await using proxy = await startProxy(server.port)
+  await using one = await open({}, proxy.url('redis'))
+  const session = 's'
+  await one.log.append(
+    'c/a',
+    Array.from({ length: 40 }, (_, index) => ({ message: maker.make('t', index + 1, { session }) })),
+  )
+  const iterator = one.log.consume('c/a', 'g')[Symbol.asyncIterator]()
+  const order: unknown[] = []
+  for (let round = 1; round <= 4; round++) {
+    const lost = proxy.resetAfter((bytes) => bytes.includes(SCRIPTS.take.sha))
+    for (let left = 10; left > 0; left--) {
+      const { value } = await iterator.next()
+      order.push((value as Delivery).message.data)
+      expect(await (value as Delivery).settle('acked')).toBe(true)
+    }
+    await lost
+  }
+  expect(order).toEqual(Array.from({ length: 40 }, (_, index) => index + 1))
+  await iterator.return?.()
+}, 20_000)
+
+test('[WN26] what was settled while the connection was lost is handled once: the settlement is said again', async () => {
+  await using proxy = await startProxy(server.port)
+  await using one = await open()
+  await using two = await open({ prefix: one.prefix }, proxy.url('redis'))
+  const iterator = two.log.consume('c/a', 'g', { ackWaitMs: 20_000 })[Symbol.asyncIterator]()
+  const handled: unknown[] = []
+  for (let round = 1; round <= 12; round++) {
+    await one.log.append('c/a', items(1, round))
+    const { value } = await iterator.next()
+    handled.push((value as Delivery).message.data)
+    // The settlement and the next take are under way, and reach nobody.
+    proxy.stall()
+    const settled = (value as Delivery).settle('acked')
+    const next = iterator.next()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    proxy.reset()
+    proxy.resume()
+    expect(await settled).toBe(true)
+    await one.log.append('c/a', items(1, -round))
+    const last = (await next).value as Delivery
+    handled.push(last.message.data)
+    expect(await last.settle('acked')).toBe(true)
+  }
+  expect(handled).toEqual(Array.from({ length: 12 }, (_, index) => [index + 1, -index - 1]).flat())
+  expect(await one.log.groups('c/a')).toMatchObject([{ acked: 24, pending: 0, leased: 0 }])
+  await iterator.return?.()
+}, 30_000)

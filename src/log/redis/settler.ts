@@ -44,8 +44,8 @@ export class Settler {
   readonly #channel: Channel
   #steps: Step[] = []
   #scheduled = false
-  #calls = 0
-  #waiting = 0
+  /** Of each call that is under way, and of each that is to be made again. */
+  readonly #unanswered = new Set<readonly Step[]>()
   readonly #idle: (() => void)[] = []
   #closed = false
 
@@ -88,10 +88,19 @@ export class Settler {
     }
   }
 
+  /** Leases of a group about which the server was told something that it has not answered. */
+  tokensOf(stream: string, group: string): number[] {
+    const tokens: number[] = []
+    for (const steps of [...this.#unanswered, this.#steps]) {
+      for (const one of steps) if (one.stream === stream && one.group === group) tokens.push(Math.abs(one.token))
+    }
+    return tokens
+  }
+
   /** Resolves once everything is answered. */
   async settled(): Promise<void> {
     this.flush()
-    while (this.#calls > 0 || this.#waiting > 0 || this.#steps.length > 0) {
+    while (this.#unanswered.size > 0 || this.#steps.length > 0) {
       await new Promise<void>((resolve) => this.#idle.push(resolve))
     }
   }
@@ -121,21 +130,23 @@ export class Settler {
     }
     args[0] = JSON.stringify(named)
     args[1] = JSON.stringify(list)
-    this.#calls++
-    this.#channel
-      .change(SCRIPTS.settle, args)
-      .then(
-        (reply) => this.#answer(steps, reply as readonly RedisReply[]),
-        (error: unknown) => this.#failed(steps, error),
-      )
-      .finally(() => {
-        this.#calls--
+    this.#unanswered.add(steps)
+    this.#channel.change(SCRIPTS.settle, args).then(
+      (reply) => {
+        this.#unanswered.delete(steps)
+        this.#answer(steps, reply as readonly RedisReply[])
         this.#rest()
-      })
+      },
+      (error: unknown) => {
+        this.#unanswered.delete(steps)
+        this.#failed(steps, error)
+        this.#rest()
+      },
+    )
   }
 
   #rest(): void {
-    if (this.#calls === 0 && this.#waiting === 0) for (const done of this.#idle.splice(0)) done()
+    if (this.#unanswered.size === 0) for (const done of this.#idle.splice(0)) done()
   }
 
   #answer(steps: readonly Step[], reply: readonly RedisReply[]): void {
@@ -165,9 +176,9 @@ export class Settler {
       again.push(step)
     }
     if (again.length === 0) return
-    this.#waiting++
+    this.#unanswered.add(again)
     this.#channel.env.after(backoffMs(this.#channel.env, BACKOFF, again[0]?.tries ?? 1), () => {
-      this.#waiting--
+      this.#unanswered.delete(again)
       // Older than what came meanwhile.
       this.#steps = [...again, ...this.#steps]
       this.flush()
