@@ -109,12 +109,12 @@ export interface Keeper extends KeptVerbs {
   /** The ledgers of all kept channels as they were when somebody last asked, at most a second before the call. */
   ledgers(): Readonly<Record<string, KeptLedger>>
   figures(): KeptFigures
-  /** Messages that groups have still to handle, counted now; undefined when the log does not say. */
-  unsettled(): Promise<number | undefined>
+  /** Messages that groups have still to handle, counted now; undefined when the log does not say, or a broker not within the limit. */
+  unsettled(limitMs: number): Promise<number | undefined>
   /** What the keeper of another process says; it may be anything. */
   heard(from: string, fields: Readonly<Record<string, unknown>>): void
-  /** Gives everything that is in hand back and waits until it is kept. */
-  close(): Promise<void>
+  /** Gives everything that is in hand back and waits until it is kept; for a broker that does not answer no longer than the limit. */
+  close(limitMs: number): Promise<void>
 }
 
 /** What a note must know of a message that came out of a log. */

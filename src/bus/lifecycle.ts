@@ -83,7 +83,7 @@ export class Lifecycle {
     core.state = 'closed'
     this.#directory.endAll()
     this.#subscriptions.endAll()
-    await core.keeper?.close()
+    await core.keeper?.close(this.#untilMs - core.clock.readMs())
     core.far?.close()
     core.streams.closeAll(new BusError('STREAM_CLOSED', 'the bus was closed'))
     core.wheel.clear()
@@ -120,7 +120,7 @@ export class Lifecycle {
       }
     }
     core.requests.closeAll(error)
-    const kept = await core.keeper?.unsettled()
+    const kept = await core.keeper?.unsettled(this.#untilMs - core.clock.readMs())
     const handled = core.accounts.total().handled - before
     return kept === undefined ? { handled, left, abandoned } : { handled, left, abandoned, kept }
   }

@@ -1,12 +1,18 @@
 import type { FailureReason } from '../bus/ack.ts'
 import type { DeathReason } from '../bus/kept-verbs.ts'
-import { BusError } from '../kit/errors.ts'
-import type { Along, Entry } from '../log/log.ts'
+import { BusError, type ErrorCode, isBusError } from '../kit/errors.ts'
+import type { Along, Delivery, Entry, Settled } from '../log/log.ts'
 import type { Envelope, Message } from '../message/message.ts'
 import type { Channel } from './channel.ts'
 import type { Handling } from './handling.ts'
 import { type DeadRecord, deadRecord, deathOf, readStory, type Story, writeStory } from './record.ts'
+import { sleepUntil } from './sleep.ts'
 import type { WorkerHost } from './worker-host.ts'
+
+/** Milliseconds between two tries to keep a dead letter. */
+const AGAIN_MS = 1_000
+/** Faults after which the same may be kept. */
+const PASSING: readonly ErrorCode[] = ['STORE_FULL', 'STORE_FAILED', 'BROKER_UNREACHABLE', 'BROKER_TIMEOUT']
 
 /** Writes the records of what dies in one group of one channel, and tells of it. */
 export class Grave {
@@ -35,6 +41,30 @@ export class Grave {
   /** What is stored in one step with the settlement; nothing when the channel keeps no dead letters. */
   along(record: DeadRecord): Along | undefined {
     return this.#channel.policy.deadLetters ? { stream: this.#channel.dead, note: writeStory(record) } : undefined
+  }
+
+  /**
+   * Stores the dead letter in one step with its settlement. What the log has no room for, or cannot be reached for, is tried again each
+   * second for as long as the lease is ours: so its last error and its attempts are not lost.
+   */
+  async keep(
+    leased: Delivery,
+    as: Settled,
+    record: DeadRecord,
+    signal: AbortSignal,
+    failed: (error: unknown) => void,
+  ): Promise<boolean> {
+    const { env } = this.#host
+    for (;;) {
+      try {
+        return await leased.settle(as, this.along(record))
+      } catch (error) {
+        if (signal.aborted || !PASSING.some((code) => isBusError(error, code))) throw error
+        failed(error)
+        if (!(await leased.extend().catch(() => true))) return false
+        await sleepUntil(env, env.monotonicMs() + AGAIN_MS, signal)
+      }
+    }
   }
 
   /** Settles an expired entry that nobody holds. */

@@ -26,6 +26,9 @@ import { Upkeep } from './upkeep.ts'
 import { GroupWorker } from './worker.ts'
 import type { WorkerHost } from './worker-host.ts'
 
+/** Milliseconds more than its limit that an end may take. */
+const GRACE_MS = 200
+
 /** How messages are kept. */
 export interface KeepSettings {
   /** Policies by name; a topic without one belongs to the channel of its first token. */
@@ -177,10 +180,10 @@ export class LogKeeper implements Keeper {
     return this.#book.figures()
   }
 
-  unsettled(): Promise<number | undefined> {
+  unsettled(limitMs: number): Promise<number | undefined> {
     // Asked at the end of a drain: whoever waits for what is left waits no longer.
     this.#receipts.stopped(this.#host.options.name)
-    return this.#book.unsettled()
+    return this.#limited(this.#book.unsettled(), limitMs)
   }
 
   /** What the log tells of its broker. */
@@ -201,18 +204,35 @@ export class LogKeeper implements Keeper {
     for (const binding of this.#bindings) binding.resume()
   }
 
-  async close(): Promise<void> {
+  close(limitMs: number): Promise<void> {
     this.#closed = true
     this.#book.end()
     this.#upkeep.end()
-    await Promise.all([...this.#bindings].map((binding) => binding.end()))
-    this.#desk.close()
-    await this.#settings.onClosed?.()
+    return this.#limited(this.#close(), limitMs)
   }
 
   /** Settles what expired, removes what retention allows; done by itself every 15 s. */
   sweep(): Promise<void> {
     return this.#upkeep.sweep()
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#bindings].map((binding) => binding.end()))
+    this.#desk.close()
+    await this.#settings.onClosed?.()
+  }
+
+  /** A file must be left in order, whatever that takes; a broker may never answer, and its leases run out by themselves. */
+  async #limited<T>(work: Promise<T>, limitMs: number): Promise<T | undefined> {
+    if (!this.#log.supports.shared) return work
+    const late = Promise.withResolvers<undefined>()
+    const timer = this.#host.env.after(Math.max(0, limitMs) + GRACE_MS, () => late.resolve(undefined))
+    try {
+      return await Promise.race([work, late.promise])
+    } finally {
+      timer.cancel()
+      work.catch(() => undefined)
+    }
   }
 
   #cancelHere(id: string): number {
@@ -345,13 +365,16 @@ export class LogKeeper implements Keeper {
 
   /** Streams of lanes that may hold messages of the pattern. */
   async #streamsFor(tokens: readonly string[]): Promise<readonly string[]> {
+    const streams = (await this.#log.streams()).map((one) => one.stream)
+    // Those of other processes, too.
+    if (this.#log.supports.shared) for (const stream of streams) this.#channels.named(channelOf(stream))
     const lanes = new Set(
       this.#channels
         .all()
         .filter((channel) => channel.overlaps(tokens))
         .flatMap((channel) => channel.lanes),
     )
-    return (await this.#log.streams()).map((one) => one.stream).filter((stream) => lanes.has(stream))
+    return streams.filter((stream) => lanes.has(stream))
   }
 
   async #startIn(stream: string, from: StartFrom | undefined): Promise<ConsumeOptions['from'] | undefined> {

@@ -291,7 +291,7 @@ export class GroupWorker implements Settler {
     const { session } = message
     const record = this.#grave.recordOf(handling, reason, error)
     const as: Settled = outcome === 'failed' ? 'dead' : outcome
-    const kept = leased.settle(as, this.#grave.along(record))
+    const kept = this.#grave.keep(leased, as, record, this.#stop.signal, (error) => this.#failed(handling, error))
     this.#watch(kept, handling)
     if (outcome === 'failed' && session !== undefined) this.halts.halt(session)
     this.#release(handling)
@@ -387,9 +387,11 @@ export class GroupWorker implements Settler {
 
   /** A settlement that the log refuses leaves the message as it was: it will be handed out again. */
   #watch(settlement: Promise<boolean>, handling: Handling | undefined): void {
-    settlement.catch((error: unknown) => {
-      if (isBusError(error, 'BUS_CLOSED')) return
-      this.#host.announce('log.failed', { stream: handling?.lane.stream, group: this.group, error })
-    })
+    settlement.catch((error: unknown) => this.#failed(handling, error))
+  }
+
+  #failed(handling: Handling | undefined, error: unknown): void {
+    if (isBusError(error, 'BUS_CLOSED')) return
+    this.#host.announce('log.failed', { stream: handling?.lane.stream, group: this.group, error })
   }
 }

@@ -26,10 +26,12 @@ test('[V59] a process that is lost: its open requests and streams end with PROCE
   const receipt = a.send('reader', 1, { until: 'handled' })
   await all.env.settle()
   await reader.receive({ timeoutMs: 0 })
+  // Among few a process says each second or so that it lives, and that it will.
+  await all.env.advance(3_000)
   all.wires[1]!.cut()
-  await all.env.advance(10_000)
+  await all.env.advance(2_000)
   expect(a.processes()).toHaveLength(1)
-  await all.env.advance(11_000)
+  await all.env.advance(4_000)
   expect(a.processes()).toEqual([])
   for (const end of [slow, parts, taken]) {
     expect(await end).toMatchObject({ code: 'PROCESS_LOST', details: { name: 'p1', why: 'silent' } })

@@ -77,7 +77,7 @@ const FIELDS: Readonly<Record<FrameType, Readonly<Record<string, Rule>>>> = {
     ask: aFlag,
     peers: list,
   },
-  beat: { epoch: count, seq: count },
+  beat: { epoch: count, seq: count, ms: optional(count) },
   sync: {},
   bye: {},
   message: {

@@ -3,8 +3,10 @@ import type { FarAgent, Interest } from './entry.ts'
 import { type Frame, textsOf } from './frames.ts'
 import { type Known, type Processes, told, toldAgent } from './processes.ts'
 
-/** A process says at least so often that it lives. */
+/** A process says at least so often that it lives; among few more often, so that a death is noticed soon. */
 export const BEAT_MS = 5_000
+const QUICK_BEAT_MS = 1_000
+const MORE_FOR_EACH_MS = 200
 /** After so many missed ones it is gone. */
 const MISSED = 3
 /** How long a new process waits for the first answer, and in all. */
@@ -32,6 +34,8 @@ export class Presence {
   readonly #host: PresenceHost
   readonly #others: Processes
   readonly #interests = new Map<number, Interest>()
+  /** Milliseconds between the beats of other processes, as they say. */
+  readonly #beats = new Map<string, number>()
   readonly #agents = new Set<string>()
   readonly #changed = new Set<number | string>()
   #told = false
@@ -129,6 +133,8 @@ export class Presence {
 
   beat({ from, fields }: Frame): void {
     if (!this.#others.heard(from, fields.epoch as number, fields.seq as number)) this.#host.say('sync', from, {})
+    // As it says itself how often it will; never less patient than with the shortest beat.
+    else this.#beats.set(from, Math.min(BEAT_MS, Math.max(QUICK_BEAT_MS, (fields.ms as number | undefined) ?? BEAT_MS)))
   }
 
   sync({ from }: Frame): void {
@@ -137,6 +143,7 @@ export class Presence {
 
   bye({ from }: Frame): void {
     const known = this.#others.forget(from)
+    this.#beats.delete(from)
     if (known !== undefined) this.#host.left(known, 'bye')
   }
 
@@ -242,11 +249,12 @@ export class Presence {
   #arm(): void {
     this.#beat?.cancel()
     const armedMs = this.#host.env.monotonicMs()
-    this.#beat = this.#host.env.after(BEAT_MS, () => {
+    const ms = Math.min(BEAT_MS, QUICK_BEAT_MS + MORE_FOR_EACH_MS * this.#others.size)
+    this.#beat = this.#host.env.after(ms, () => {
       if (this.#closed) return
-      this.#host.say('beat', undefined, { epoch: this.#epoch, seq: this.#seq })
+      this.#host.say('beat', undefined, { epoch: this.#epoch, seq: this.#seq, ms })
       // Whoever stood still itself has not read what the others said meanwhile: it judges at the next beat.
-      if (this.#host.env.monotonicMs() - armedMs < 2 * BEAT_MS) this.#lookForSilent()
+      if (this.#host.env.monotonicMs() - armedMs < 2 * ms) this.#lookForSilent()
       this.#arm()
     })
   }
@@ -254,8 +262,9 @@ export class Presence {
   #lookForSilent(): void {
     const nowMs = this.#host.env.monotonicMs()
     for (const known of [...this.#others.all()]) {
-      if (nowMs - known.heardMs <= BEAT_MS * MISSED) continue
+      if (nowMs - known.heardMs <= (this.#beats.get(known.id) ?? BEAT_MS) * MISSED) continue
       this.#others.forget(known.id)
+      this.#beats.delete(known.id)
       this.#host.left(known, 'silent')
     }
   }
