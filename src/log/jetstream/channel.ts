@@ -22,7 +22,9 @@ import { Ticker } from './ticker.ts'
 
 const encoder = new TextEncoder()
 /** So far behind the end of the stream, messages are not kept in memory: they would be gone before anybody asks. */
-const MOST_BEHIND = 4_096
+const MOST_BEHIND = 16_384
+/** Messages that were fetched for those who have not taken them yet. */
+const MOST_FETCHED = 4_096
 
 /** A channel as this process follows it. */
 export class Channel implements MachineEvents, Place, ThreadOwner {
@@ -53,7 +55,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     this.env = hall.env
     this.names = channelNames(hall.prefix, channel)
     this.machine = new Machine(channel, this)
-    this.bodies = new Bodies(hall.io, this.names.stream)
+    this.bodies = new Bodies(hall.io, this.names)
     this.sender = new Sender(
       hall.io,
       this.names,
@@ -205,8 +207,11 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
       loading = this.bodies.load(offset).then(
         (body) => {
           this.#loading.delete(offset)
-          if (this.#fetched.size > 4_096) this.#fetched.clear()
           this.#fetched.set(offset, body ?? 'lost')
+          for (const oldest of this.#fetched.keys()) {
+            if (this.#fetched.size <= MOST_FETCHED) break
+            this.#fetched.delete(oldest)
+          }
         },
         () => {
           this.#loading.delete(offset)

@@ -1,5 +1,6 @@
 import type { Timer } from '../../kit/env.ts'
 import type { Io } from './io.ts'
+import { originOf } from './origin.ts'
 
 /** A record as it lies in the stream. */
 export interface StreamRecord {
@@ -109,20 +110,15 @@ export class Follower {
   ): void {
     this.#heardMs = this.#io.env.monotonicMs()
     const { reply } = message
-    if (reply === undefined || !reply.startsWith('$JS.ACK.')) {
+    const origin = originOf(reply)
+    if (origin === undefined) {
       // A question whether there is room for more, or a sign of life, which may say that such a question was lost.
       const stalled = message.headers?.get('Nats-Consumer-Stalled')
       if (reply) this.#io.link.connection.publish(reply)
       else if (stalled) this.#io.link.connection.publish(stalled)
       return
     }
-    // From the right: newer servers have two more tokens on the left.
-    const tokens = reply.split('.')
-    const last = tokens.length > 9 ? 10 : 8
-    const seq = Number(tokens[last - 3])
-    const count = Number(tokens[last - 2])
-    const at = Math.floor(Number((tokens[last - 1] as string).slice(0, -3)) / 1_000)
-    const pending = Number(tokens[last])
+    const { seq, at, count, pending } = origin
     if (count !== ++this.#count) {
       this.#broken()
       return

@@ -261,8 +261,8 @@ export class Local implements Source, Lessor, LocalConsumer {
   /** Says that it waits, where others of the group may have more than they need. */
   #ask(): void {
     if (this.#wants || this.id === '') return
-    const group = this.#channel.machine.group(this.part, this.group)
-    if (group === undefined || group.holders.length < 2 || !this.#channel.machine.holders.has(this.id)) return
+    const found = this.#channel.machine.holders.get(this.id)
+    if (found === undefined || found.group.holders.length < 2) return
     this.#wants = true
     this.#channel.sender.post({ t: 'want', c: this.id })
   }

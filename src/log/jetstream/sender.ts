@@ -28,7 +28,7 @@ interface Sent {
   atMs: number
 }
 
-const MOST_UNDER_WAY = 4
+const MOST_UNDER_WAY = 2
 const MOST_OPS = 1_000
 const MOST_LIST = 4_000
 const LAZY_MS = 25
