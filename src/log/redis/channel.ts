@@ -61,6 +61,8 @@ export class Channel {
   #epoch: string | undefined
   #greeting: Promise<void> | undefined
   #attending: Promise<void> | undefined
+  /** Of a taking part that ends: the next one begins after it. */
+  #retiring: Promise<void> | undefined
   #living = false
   #heardMs = -1
   #timer: Timer | undefined
@@ -118,9 +120,13 @@ export class Channel {
     return this.#attending
   }
 
-  /** It takes no part any more. */
-  async forget(stream: string, group: string): Promise<void> {
-    this.#joined.delete(`${stream}\n${group}`)
+  /** It is to take no part any more, unless it attends again. Resolves to whether it did. */
+  absent(stream: string, group: string): boolean {
+    return this.#joined.delete(`${stream}\n${group}`)
+  }
+
+  /** Ends the attendance when it takes part in nothing any more. */
+  async rest(): Promise<void> {
     if (this.#joined.size === 0) await this.retire()
   }
 
@@ -141,11 +147,10 @@ export class Channel {
 
   /** The connection is back: nobody knows what was missed. */
   async restored(): Promise<void> {
-    try {
-      if (this.#epoch !== undefined) await this.check()
-    } finally {
-      for (const one of [...this.listeners]) one.wake()
-    }
+    // Asked first, so that a loss is known before anything else is answered; but nobody waits for that.
+    const checked = this.#epoch === undefined ? undefined : this.check()
+    for (const one of [...this.listeners]) one.wake()
+    await checked
   }
 
   /** Compares what is there with what this log saw, and says what is lost. */
@@ -168,12 +173,16 @@ export class Channel {
 
   /** Says in order that this log ends here. */
   async retire(): Promise<void> {
-    this.#timer?.cancel()
-    this.#timer = undefined
     const attended = this.#attending
     this.#attending = undefined
-    if (attended === undefined) return
+    if (attended !== undefined) this.#retiring = this.#withdraw(attended)
+    await this.#retiring
+  }
+
+  async #withdraw(attended: Promise<void>): Promise<void> {
     await attended.catch(() => undefined)
+    this.#timer?.cancel()
+    this.#timer = undefined
     this.#living = false
     await this.#retried(SCRIPTS.beat, ['1']).catch(() => undefined)
     await this.#host.ear.leave(this)
@@ -186,6 +195,8 @@ export class Channel {
   }
 
   async #attend(): Promise<void> {
+    // Otherwise it would be said behind this that nobody listens here.
+    await this.#retiring
     await this.#host.ear.listen(this)
     this.#living = true
     await this.#beat()

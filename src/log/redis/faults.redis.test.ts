@@ -355,18 +355,26 @@ test('[I6] what a take held whose answer was lost comes before all that is later
     'c/a',
     Array.from({ length: 40 }, (_, index) => ({ message: maker.make('t', index + 1, { session }) })),
   )
-  const iterator = one.log.consume('c/a', 'g')[Symbol.asyncIterator]()
+  // As few at once, so that there are many takes.
+  const iterator = one.log.consume('c/a', 'g', { maxInFlight: 2 })[Symbol.asyncIterator]()
   const order: unknown[] = []
-  for (let round = 1; round <= 4; round++) {
-    const lost = proxy.resetAfter((bytes) => bytes.includes(SCRIPTS.take.sha))
-    for (let left = 10; left > 0; left--) {
-      const { value } = await iterator.next()
-      order.push((value as Delivery).message.data)
-      expect(await (value as Delivery).settle('acked')).toBe(true)
-    }
-    await lost
+  let lost = 0
+  const lose = (): void => {
+    void proxy
+      .resetAfter((bytes) => bytes.includes(SCRIPTS.take.sha))
+      .then(() => {
+        lost++
+        if (lost < 4) setTimeout(lose, 20)
+      })
+  }
+  lose()
+  for (let left = 40; left > 0; left--) {
+    const { value } = await iterator.next()
+    order.push((value as Delivery).message.data)
+    expect(await (value as Delivery).settle('acked')).toBe(true)
   }
   expect(order).toEqual(Array.from({ length: 40 }, (_, index) => index + 1))
+  expect(lost).toBeGreaterThan(0)
   await iterator.return?.()
 }, 20_000)
 
@@ -397,3 +405,71 @@ test('[WN26] what was settled while the connection was lost is handled once: the
   expect(await one.log.groups('c/a')).toMatchObject([{ acked: 24, pending: 0, leased: 0 }])
   await iterator.return?.()
 }, 30_000)
+
+test('[C25] [C73] a reader that follows waits while the server is away, and goes on behind what it read', async () => {
+  await using proxy = await startProxy(server.port)
+  await using one = await open()
+  await using two = await open({ prefix: one.prefix }, proxy.url('redis'))
+  await one.log.append('c/a', items(3))
+  const iterator = two.log.read('c/a', { follow: true })[Symbol.asyncIterator]()
+  const next = async (): Promise<unknown> => ((await iterator.next()).value as Entry).message.data
+  expect([await next(), await next()]).toEqual([1, 2])
+  const away = async (): Promise<void> => {
+    const lost = two.events.length
+    proxy.refuse()
+    proxy.reset()
+    await expect.poll(() => two.events.slice(lost).map(({ type }) => type)).toContain('retry')
+  }
+  // What it has read already it gives; then it waits, also when it is asked while the server is away.
+  await away()
+  expect(await next()).toBe(3)
+  const fourth = next()
+  expect(await codeOf(two.log.append('c/a', items(1, 4)))).toBe('STORE_FAILED')
+  await one.log.append('c/a', items(1, 4))
+  proxy.accept()
+  expect(await fourth).toBe(4)
+  // And when the server goes away while it waits.
+  const fifth = next()
+  await away()
+  proxy.accept()
+  await one.log.append('c/a', items(2, 5))
+  expect([await fifth, await next()]).toEqual([5, 6])
+  // One that begins meanwhile begins when the server is back.
+  await away()
+  const other = two.log.read('c/a', { follow: true, after: '5' })[Symbol.asyncIterator]()
+  const begun = other.next()
+  const range = await codeOf(all(two.log.read('c/a')))
+  proxy.accept()
+  expect(((await begun).value as Entry).message.data).toBe(6)
+  expect(range).toBe('STORE_FAILED')
+  await other.return?.()
+  await iterator.return?.()
+}, 30_000)
+
+test('a reader that begins while the last one ends is told of what comes', async () => {
+  await using one = await open()
+  await one.log.append('c/a', items(1))
+  let after = '0'
+  for (let round = 1; round <= 5; round++) {
+    const controller = new AbortController()
+    const iterator = one.log.read('c/a', { follow: true, after, signal: controller.signal })[Symbol.asyncIterator]()
+    after = ((await iterator.next()).value as Entry).offset
+    const waiting = iterator.next()
+    const registered = (): Promise<unknown> => admin.command(undefined, ['EXISTS', `${one.prefix}:{c}:waiting:c/a`])
+    await expect.poll(registered).toBe(1)
+    controller.abort()
+    await waiting
+    const next = one.log.read('c/a', { follow: true, after })[Symbol.asyncIterator]()
+    const asked = next.next()
+    await one.log.append('c/a', items(1, 2 * round))
+    expect(((await asked).value as Entry).message.data).toBe(2 * round)
+    after = String(2 * round)
+    const last = next.next()
+    await expect.poll(registered).toBe(1)
+    const from = performance.now()
+    await one.log.append('c/a', items(1, 2 * round + 1))
+    expect(((await last).value as Entry).message.data).toBe(2 * round + 1)
+    expect(performance.now() - from).toBeLessThan(2_000)
+    await next.return?.()
+  }
+}, 40_000)

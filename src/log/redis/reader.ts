@@ -3,12 +3,15 @@ import { numberOf } from '../checks.ts'
 import type { Entry, Gap, ReadOptions } from '../log.ts'
 import type { Channel, Listener } from './channel.ts'
 import { type RawEntry, rawEntries, storedAtOf, unpackMessage } from './codec.ts'
+import { isPassing, logFault } from './faults.ts'
 import { SCRIPTS } from './scripts.ts'
 
 const PAGE = 256
 const PAGE_BYTES = 1_048_576
 /** Nobody waits longer than this without a look, even if a word of the server was lost. */
 const LOOK_MS = 5_000
+/** Who follows tries again after so long when the server did not answer, unless the connection is restored before. */
+const AGAIN_MS = 500
 
 const DONE: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined })
 
@@ -22,7 +25,7 @@ export interface ReaderHost {
 }
 
 /** Where a stream begins and ends. */
-interface Range {
+export interface Range {
   readonly first: number
   readonly next: number
   readonly since: number
@@ -36,13 +39,17 @@ export async function rangeOf(channel: Channel, stream: string, since = '', unti
   return { first, next, since: from, until: to }
 }
 
-/** Reads a part of a stream in pages: every entry once, ascending, and every hole once. */
+/**
+ * Reads a part of a stream in pages: every entry once, ascending, and every hole once. Who follows waits for a server that is away, and
+ * goes on behind what was read.
+ */
 export class RedisReader implements AsyncIterableIterator<Entry | Gap, undefined>, Listener {
   readonly stream: string
   readonly group = ''
   readonly #host: ReaderHost
   readonly #options: ReadOptions
-  readonly #range: Promise<Range>
+  #range: Promise<Range>
+  readonly #ranged: () => Promise<Range>
   readonly #onAbort = (): void => this.end()
   #out: (Entry | Gap)[] = []
   #given = 0
@@ -57,12 +64,19 @@ export class RedisReader implements AsyncIterableIterator<Entry | Gap, undefined
   #turn: Promise<unknown> = Promise.resolve()
   #wake: (() => void) | undefined
 
-  /** `range`: the stream as it was at the call. */
-  constructor(host: ReaderHost, stream: string, options: ReadOptions, range: Promise<Range>) {
+  /** `range`: the stream as it was at the call; `ranged`: as it is. */
+  constructor(
+    host: ReaderHost,
+    stream: string,
+    options: ReadOptions,
+    range: Promise<Range>,
+    ranged: () => Promise<Range>,
+  ) {
     this.#host = host
     this.stream = stream
     this.#options = options
     this.#range = range
+    this.#ranged = ranged
     const { signal } = options
     if (signal?.aborted === true) {
       this.#ended = true
@@ -130,7 +144,7 @@ export class RedisReader implements AsyncIterableIterator<Entry | Gap, undefined
         this.#mustBeOpen()
         this.#out = []
         this.#given = 0
-        if (!(await this.#fill())) this.end()
+        if (!(await this.#filled())) this.end()
       }
     } catch (error) {
       this.end()
@@ -140,11 +154,27 @@ export class RedisReader implements AsyncIterableIterator<Entry | Gap, undefined
     return { done: false, value: this.#out[this.#given++] as Entry | Gap }
   }
 
+  /** As {@link RedisReader.#fill}, with its faults as a log says them. */
+  async #filled(): Promise<boolean> {
+    const { channel } = this.#host
+    this.#woken = false
+    try {
+      return await this.#fill()
+    } catch (error) {
+      if (this.#options.follow !== true || !isPassing(error)) throw logFault(`"${this.stream}" was not read`, error)
+    }
+    channel.listeners.add(this)
+    if (!this.#begun) this.#range = this.#ranged()
+    this.#range.catch(() => undefined)
+    await this.#woke(AGAIN_MS)
+    return true
+  }
+
   /** Reads the next piece. False when there is nothing more. */
   async #fill(): Promise<boolean> {
     if (!this.#begun) {
-      this.#begun = true
       await this.#limit()
+      this.#begun = true
     }
     if (this.#at < this.#end) {
       await this.#piece()
@@ -168,9 +198,14 @@ export class RedisReader implements AsyncIterableIterator<Entry | Gap, undefined
       this.#end = next
       return
     }
+    await this.#woke(LOOK_MS)
+  }
+
+  /** Resolves after so long, or when something is new. */
+  async #woke(ms: number): Promise<void> {
     if (this.#woken || this.#ended) return
     await new Promise<void>((resolve) => {
-      const timer = channel.env.after(LOOK_MS, () => resolve())
+      const timer = this.#host.channel.env.after(ms, () => resolve())
       this.#wake = () => {
         timer.cancel()
         resolve()
@@ -307,6 +342,8 @@ export class RedisReader implements AsyncIterableIterator<Entry | Gap, undefined
 
   #put({ offset, head, message: bytes, note }: RawEntry): void {
     const message = unpackMessage(bytes, this.#host.channel.env)
+    // Of what is read once nothing is expected; who follows is told when it is not there any more.
+    if (this.#options.follow === true) this.#host.channel.saw(this.stream, offset)
     if (message === undefined) {
       this.#hole(offset, offset, 'damaged')
       return

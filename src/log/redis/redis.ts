@@ -41,7 +41,7 @@ import { channelOf } from '../log.ts'
 import { placeOf } from './appender.ts'
 import { type Packed, packItem } from './codec.ts'
 import { logFault } from './faults.ts'
-import { RedisReader, rangeOf } from './reader.ts'
+import { type Range, RedisReader, rangeOf } from './reader.ts'
 import { type Room, Rooms } from './rooms.ts'
 import { SCRIPTS } from './scripts.ts'
 
@@ -169,9 +169,11 @@ export async function redisLog(link: RedisLink, options: RedisLogOptions = {}): 
       const time = (value: number | undefined): string =>
         value === undefined ? '' : String(Math.max(0, Math.min(value, Number.MAX_SAFE_INTEGER)))
       // What was settled before is settled.
-      const range = room
-        .calm(stream)
-        .then(() => rangeOf(room.channel, stream, time(options.since), time(options.until)))
+      const ranged = async (): Promise<Range> => {
+        await room.calm(stream)
+        return rangeOf(room.channel, stream, time(options.since), time(options.until))
+      }
+      const range = ranged()
       range.catch(() => undefined)
       const host = {
         channel: room.channel,
@@ -183,7 +185,7 @@ export async function redisLog(link: RedisLink, options: RedisLogOptions = {}): 
           room.unlisten(reader)
         },
       }
-      return { [Symbol.asyncIterator]: () => new RedisReader(host, stream, options, range) }
+      return { [Symbol.asyncIterator]: () => new RedisReader(host, stream, options, range, ranged) }
     },
 
     consume(stream: string, group: string, options: ConsumeOptions = {}): AsyncIterable<Delivery> {

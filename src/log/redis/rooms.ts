@@ -10,6 +10,7 @@ import { baseOf, Channel, type ChannelHost } from './channel.ts'
 import { type Packed, packMessageText, restOf } from './codec.ts'
 import { Desk } from './desk.ts'
 import { Ear } from './ear.ts'
+import { logFault } from './faults.ts'
 import { SCRIPTS } from './scripts.ts'
 import { type AlongArgs, Settler } from './settler.ts'
 import { fromText } from './taken.ts'
@@ -135,7 +136,8 @@ export class Room {
   /** A reader has ended. */
   unlisten(reader: object): void {
     if (!this.#readers.delete(reader) || this.#readers.size > 0 || this.#closed) return
-    void this.channel.forget('', '').catch(() => undefined)
+    this.channel.absent('', '')
+    void this.channel.rest().catch(() => undefined)
   }
 
   desk(stream: string, group: string, from: ConsumeOptions['from']): Desk {
@@ -168,7 +170,7 @@ export class Room {
         if (this.#closed) consumer.end()
         else this.desk(stream, group, from).join(consumer)
       },
-      (error: unknown) => consumer.end({ error }),
+      (error: unknown) => consumer.end({ error: logFault(`nothing can be taken from "${stream}"`, error) }),
     )
   }
 
@@ -194,11 +196,19 @@ export class Room {
   async leave(stream: string, group: string): Promise<boolean> {
     const key = `${stream}\n${group}`
     this.#settler.flush()
-    const was = (await this.channel.ask(SCRIPTS.leave, [stream, group])) as number
+    // Before, since a consumer that begins meanwhile attends again.
+    const attended = this.channel.absent(stream, group)
+    let was: unknown
+    try {
+      was = await this.channel.ask(SCRIPTS.leave, [stream, group])
+    } catch (error) {
+      if (attended) void this.channel.attend(stream, group).catch(() => undefined)
+      throw error
+    }
     const desk = this.#desks.get(key)
     if (desk !== undefined) this.#gone(key, desk)
     this.channel.unlearn()
-    await this.channel.forget(stream, group)
+    await this.channel.rest()
     return was === 1
   }
 
