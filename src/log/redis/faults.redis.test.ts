@@ -473,3 +473,44 @@ test('a reader that begins while the last one ends is told of what comes', async
     await next.return?.()
   }
 }, 40_000)
+
+test('a lease that runs out comes to who has long been waiting, though its holder asks for nothing', async () => {
+  await using one = await open()
+  await using two = await open({ prefix: one.prefix })
+  const holder = one.log.consume('c/a', 'g', { ackWaitMs: 60_000 })[Symbol.asyncIterator]()
+  const waiter = two.log.consume('c/a', 'g')[Symbol.asyncIterator]()
+  const waits = (who: number): Promise<unknown> =>
+    expect.poll(() => admin.command(undefined, ['SCARD', `${one.prefix}:{c}:waiting:c/a`])).toBe(who)
+  const held = holder.next()
+  await waits(1)
+  await one.log.append('c/a', items(1))
+  const value = (await held).value as Delivery
+  const waiting = waiter.next()
+  await waits(1)
+  // It knows of no lease that would run out soon.
+  const from = performance.now()
+  expect(await value.extend(300)).toBe(true)
+  expect((await waiting).value).toMatchObject({ offset: '1', attempt: 2 })
+  expect(performance.now() - from).toBeLessThan(2_500)
+  await Promise.all([holder.return?.(), waiter.return?.()])
+}, 20_000)
+
+test('who waits because too many wait behind the owner of a session goes on when they are fewer', async () => {
+  await using one = await open()
+  await using two = await open({ prefix: one.prefix })
+  const of = (session: string, many: number): Item[] =>
+    Array.from({ length: many }, (_, index) => ({ message: maker.make('t', index, { session }) }))
+  for (let left = 30; left > 0; left--) await one.log.append('c/a', of('s', 350))
+  await one.log.append('c/a', of('t', 1))
+  const owner = one.log.consume('c/a', 'g', { maxInFlight: 2 })[Symbol.asyncIterator]()
+  const first = (await owner.next()).value as Delivery
+  const waiting = two.log.consume('c/a', 'g')[Symbol.asyncIterator]().next()
+  await expect.poll(() => admin.command(undefined, ['SCARD', `${one.prefix}:{c}:waiting:c/a`])).toBe(1)
+  // One after the other, so that nothing is given back.
+  for (let left = 2_200; left > 0; left--) await ((await owner.next()).value as Delivery).settle('acked')
+  const from = performance.now()
+  expect(((await waiting).value as Delivery).message.session).toBe('t')
+  expect(performance.now() - from).toBeLessThan(1_500)
+  // Its session had its owner all the time.
+  expect(await first.settle('acked')).toBe(true)
+}, 30_000)

@@ -1,7 +1,7 @@
 // What a group knows, and how it changes. Everything before `cursor` is settled, but for what is in `o`; at and behind it everything is
 // open, but for what is in `x`. So what is kept is as large as what is open.
 //
-//   g:<stream>\n<group>   numbers of the group: id, start, cursor, counts, `soon` (no lease runs out before)
+//   g:<stream>\n<group>   numbers of the group: id, start, cursor, counts, `soon` (no lease runs out before), `full` (too many wait)
 //   o:…                   offset → [state, token, consumer, until, ackMs, attempts, flags, due, delay, session, note]
 //   r:…                   offsets that may go to anybody          w:…  offsets that wait for their time, by it
 //   x:…                   offsets settled before they were met    q:…  session → owner,held,head
@@ -13,7 +13,9 @@
 /** Lua: groups, loaded when they are met and written by `keep`. */
 export const GROUP = String.raw`
 local BEGUN, OUT, HELD = 1, 2, 4
-local FIELDS = { 'id', 'start', 'cursor', 'acked', 'dead', 'expired', 'dropped', 'skipped', 'stale', 'soon' }
+local FIELDS = { 'id', 'start', 'cursor', 'acked', 'dead', 'expired', 'dropped', 'skipped', 'stale', 'soon', 'full' }
+-- Behind the owners of their sessions no more than so many wait one by one; the rest waits in the stream.
+local MOST_BEHIND = 10000
 local NEVER = 9007199254740991
 local function has(flags, flag) return math.floor(flags / flag) % 2 == 1 end
 local function with(flags, flag) return has(flags, flag) and flags or flags + flag end
@@ -28,6 +30,8 @@ local function unpacked(text)
   return cmsgpack.unpack(text)
 end
 local groups = {}
+-- The consumer that is taking: nobody needs to tell it what it may have.
+local taker
 local function entered(g, name)
   local values = redis.call('HMGET', g.g, unpack(FIELDS))
   if not values[1] then return false end
@@ -84,7 +88,7 @@ local function rehead(g, name, session)
   if session.head ~= 0 then redis.call('ZREM', shelf(g, session.owner), session.head) end
   if head ~= 0 then
     redis.call('ZADD', shelf(g, session.owner), head, head)
-    g.wakes = true
+    if session.owner == '' or session.owner ~= taker then g.wakes = true end
   end
   session.head = head
 end
@@ -214,6 +218,10 @@ local function keep()
         if #list == 4000 then redis.call('HSET', g.o, unpack(list)) list = {} end
       end
       if #list > 0 then redis.call('HSET', g.o, unpack(list)) end
+      -- Who found that too many wait goes on in the stream when there is some room.
+      if g.full == 1 and not g.stuck and redis.call('HLEN', g.o) <= 0.8 * MOST_BEHIND then
+        g.full, g.changed, g.wakes = 0, true, true
+      end
       if g.changed then
         local values = {}
         for i = 1, #FIELDS do
@@ -226,6 +234,15 @@ local function keep()
     end
   end
 end
+-- What ran out comes to who waits, whoever holds it.
+local function overdue()
+  for _, stream in ipairs(redis.call('SMEMBERS', C .. 'grouped')) do
+    for _, group in ipairs(redis.call('SMEMBERS', C .. 'groups:' .. stream)) do
+      local soon = redis.call('HGET', C .. 'g:' .. stream .. '\n' .. group, 'soon')
+      if soon and now >= tonumber(soon) then groupOf(stream, group) end
+    end
+  end
+end
 -- The caller lives, and others may have died: one is dead when it has neither called for a while nor a connection any more. A process
 -- that only stands still has its connection, and keeps its leases until they run out.
 local function look()
@@ -233,6 +250,7 @@ local function look()
   if call.living then redis.call('HSET', C .. 'processes', me, int(now)) end
   if call.idle >= 0 and now - tonumber(state[9] or '0') < math.min(500, call.dead / 2) then return end
   redis.call('HSET', C .. 'state', 'looked', int(now))
+  overdue()
   local all = redis.call('HGETALL', C .. 'processes')
   for i = 1, #all, 2 do
     if all[i] ~= me and now - tonumber(all[i + 1]) >= call.dead and redis.call('PUBSUB', call.numsub, C .. '@' .. all[i])[2] == 0 then

@@ -79,6 +79,7 @@ for _, group in ipairs(redis.call('SMEMBERS', C .. 'groups:' .. ARGV[2])) do
     answer[#answer + 1] = list
   end
 end
+keep()
 if epoch then save() end
 return answer
 `

@@ -9,10 +9,9 @@ import { GROUP } from './lua-group.ts'
 export const TAKE = `${CLOCK}${GROUP}${String.raw`
 local stream, group, id = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local consumer, most, asked, bytes, ack = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
--- Behind the owners of their sessions no more than so many wait one by one; the rest waits in the stream.
-local MOST_BEHIND = 10000
 force()
 look()
+taker = consumer
 local g = groupOf(stream, group)
 if id == 0 then
   g = join(stream, group, ARGV[5])
@@ -167,7 +166,11 @@ local first = redis.call('ZRANGE', g.w, 0, 0, 'WITHSCORES')
 if first[2] then wake = tonumber(first[2]) - due end
 wake = math.min(wake, g.soon - now)
 local more = got == 0 and full and redis.call('HLEN', g.o) + lined <= MOST_BEHIND
-if more then wake = 0 end
+if more then
+  wake = 0
+elseif got == 0 and full then
+  g.full, g.stuck, g.changed = 1, true, true
+end
 if wake < NEVER / 2 then answer[2] = math.max(0, math.ceil(wake)) end
 answer[4] = table.concat(bad, ',')
 keep()
