@@ -146,7 +146,8 @@ async function openRedis(url: string, options: OpenLogOptions): Promise<Backend>
       ...(replicas === undefined ? {} : { replicas }),
     })
     return assembled({
-      log: heldAppends(log, link.watch, { ...options.offline, ...envOf(options) }),
+      // A cluster serves the channels of the nodes that live while another one is away: what is away refuses for itself.
+      log: link.kind === 'cluster' ? log : heldAppends(log, link.watch, { ...options.offline, ...envOf(options) }),
       wire: redisWire(link, { ...prefix }),
       makeLeases: async () => {
         const { redisLeases } = await import('../lease/redis/redis.ts')

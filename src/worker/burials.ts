@@ -63,9 +63,8 @@ export class Burials {
   }
 
   async #evictBeyond({ name, policy }: Channel): Promise<void> {
-    for (let over = (await this.#letters.open(name)) - policy.deadLetterLimit; over > 0; over--) {
-      const letter = await this.#letters.evict(name)
-      if (letter === undefined) return
+    if ((await this.#letters.open(name)) <= policy.deadLetterLimit) return
+    for (const letter of await this.#letters.evictBeyond(name, policy.deadLetterLimit)) {
       this.#host.announce('dead-letter.evicted', { letter })
     }
   }

@@ -166,13 +166,19 @@ export class LogDeadLetters implements DeadLetters {
     return (await log.streams(channel)).find((one) => one.stream === stream)?.count ?? 0
   }
 
-  /** Drops the oldest dead letter of a channel: there are too many. Resolves to what went. */
-  async evict(channel: string): Promise<DeadLetter | undefined> {
-    for await (const found of this.#find({ channel })) {
+  /**
+   * Drops the oldest dead letters of a channel that has more than so many. Resolves to those that went. Counted and chosen by one
+   * reading: other processes that do the same at the same time choose the same ones, and each goes once.
+   */
+  async evictBeyond(channel: string, most: number): Promise<readonly DeadLetter[]> {
+    const all: Found[] = []
+    for await (const found of this.#find({ channel })) all.push(found)
+    const gone: DeadLetter[] = []
+    for (const found of all.slice(0, Math.max(0, all.length - most))) {
       const letter = await this.#evict(channel, found)
-      if (letter !== undefined) return letter
+      if (letter !== undefined) gone.push(letter)
     }
-    return undefined
+    return gone
   }
 
   /** Drops the dead letters of a channel that died before a wall-clock time: their time is over. */
