@@ -19,6 +19,8 @@ const config: ViteUserConfig = {
     // Left out with a line that says so, and never in CI, where the set-up fails.
     exclude: [...configDefaults.exclude, ...leftOut],
     pool: 'forks',
+    // Many tests wait for servers and processes of their own: one worker would leave the second core idle.
+    maxWorkers: 2,
     // A test that asserts nothing cannot fail: it counts as failed.
     expect: { requireAssertions: true },
     // Memory tests call global.gc.
