@@ -56,9 +56,15 @@ describe.each(KINDS)('$name', ({ name, start }) => {
     const bus = await open(url)
     const out = await open(url)
     await out.publish('news.x', 'first')
-    const counts = Array.from({ length: 20 }, () => 0)
+    const counts: number[] = Array.from({ length: 20 }, () => 0)
     const live = counts.map((_, at) =>
-      bus.subscribe('news.x', () => void counts[at]++, at % 2 === 0 ? { from: 'first' } : {}),
+      bus.subscribe(
+        'news.x',
+        () => {
+          counts[at] = (counts[at] ?? 0) + 1
+        },
+        at % 2 === 0 ? { from: 'first' } : {},
+      ),
     )
     await expect
       .poll(() => counts.filter((_, at) => at % 2 === 0))
@@ -182,7 +188,7 @@ describe.each(KINDS)('$name', ({ name, start }) => {
       })
       if (round % 2 === 0) await new Promise((resolve) => setImmediate(resolve))
       if (round % 5 === 0) await out.publish('race.x', 'meanwhile')
-      await Promise.all(some.map((one, at) => (at % 10 === 0 ? one.drain() : one.unsubscribe())))
+      await Promise.all(some.map(async (one, at) => (at % 10 === 0 ? one.drain() : one.unsubscribe())))
     }
     await expect
       .poll(() => settled(bus, 'race'), { timeout: 10_000 })

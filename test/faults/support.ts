@@ -91,8 +91,13 @@ export interface Child {
   readonly ended: Promise<number | string | null>
 }
 
-/** Runs code in a process of its own, with `bus` open on the url, and `say(text)`; `options` is code, too. Resolves when it said "ready". */
-export async function child(url: string, options: string, code: string): Promise<Child> {
+/** Runs code in a process of its own, with `bus` open on the url, and `say(text)`; `options` is code, too. Resolves when all of it has run. */
+export async function child(
+  url: string,
+  options: string,
+  code: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Child> {
   const program = `
     import { openBus } from ${JSON.stringify(SOURCE)}
     import { writeSync } from 'node:fs'
@@ -103,6 +108,7 @@ export async function child(url: string, options: string, code: string): Promise
   `
   const running: ChildProcess = spawn(process.execPath, ['--input-type=module', '--eval', program], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, ...variables },
   })
   const lines: string[] = []
   const ready = Promise.withResolvers<void>()
