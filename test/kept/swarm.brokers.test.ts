@@ -111,6 +111,21 @@ describe.each(BROKERS)('on $name', ({ make }) => {
     await closed(buses)
   })
 
+  test('[I9] [W11] the dead letters that three processes bury are bounded together: the newest ten stay', async () => {
+    await using store = make()
+    const buses = await swarm(store, 3, { channels: { bad: { retry: { attempts: 1 }, deadLetterLimit: 10 } } })
+    const [bus] = buses as [Bus]
+    for (const one of buses) {
+      one.subscribe('bad.*', () => Promise.reject(new Error('no')), { group: 'g', concurrency: 1 })
+    }
+    for (const n of numbers(30)) await (buses[n % 3] as Bus).publish('bad.a', n, { until: 'handled' })
+    await until(async () => (await bus.deadLetters.count({ channel: 'bad' })) === 10, 'the bound')
+    const left = (await bus.deadLetters.list()).map(({ message }) => message.data as number)
+    expect(left.toSorted((a, b) => a - b)).toEqual(numbers(10, 20))
+    expect(await ledgerOf(bus)).toMatchObject({ dead: 30, balance: 0 })
+    await closed(buses)
+  })
+
   test('[I10] [V51] over three processes the ledger balances whenever and wherever one looks, and each message ends in one state', {
     timeout: 60_000,
   }, async () => {
@@ -196,6 +211,27 @@ describe.each(BROKERS)('on $name', ({ make }) => {
     for (const at of [0, 2]) expect(seen[at]).toEqual(numbers(81, 20))
     for (const at of [1, 3]) expect(seen[at]).toEqual(numbers(101))
     await closed(buses)
+  })
+
+  test('[I13] [C38] what one process replays while another publishes is each message once, ascending, to where it began or beyond', async () => {
+    await using store = make()
+    const [writer, reader] = (await swarm(store, 2)) as [Bus, Bus]
+    const writing = (async () => {
+      for (let n = 0; n < 2_000; n += 50) await Promise.all(numbers(50, n).map((one) => writer.publish('work.a', one)))
+    })()
+    let least = 0
+    for (let round = 0; round < 5; round++) {
+      const got: number[] = []
+      for await (const { data } of reader.replay('work.>')) got.push(data as number)
+      expect(got).toEqual(numbers(got.length))
+      expect(got.length).toBeGreaterThanOrEqual(least)
+      least = got.length
+    }
+    await writing
+    const all: number[] = []
+    for await (const { data } of reader.replay('work.>')) all.push(data as number)
+    expect(all).toEqual(numbers(2_000))
+    await closed([writer, reader])
   })
 
   test('[I7] [W14] [WN8] [C23] sessions in several processes: nothing of one is seen in another', async () => {

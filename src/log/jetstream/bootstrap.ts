@@ -6,7 +6,7 @@ import { Machine, type MachineEvents } from './machine.ts'
 import { type ChannelNames, nameOfToken } from './names.ts'
 import type { EntryHead } from './part.ts'
 import { META_HEADER, offsetOf } from './records.ts'
-import { machineOf, type Snapshot } from './snapshot.ts'
+import { headOfAlong, machineOf, type Segment, type Snapshot } from './snapshot.ts'
 
 /** How the streams of a log are made. */
 export interface StreamSettings {
@@ -21,6 +21,15 @@ export interface SnapshotHead {
   /** The last sequence that it contains. */
   readonly seq: number
   readonly pieces: readonly number[]
+  /** Where the segments lie, and up to which offset each one goes. Ascending. */
+  readonly segments: readonly { readonly seq: number; readonly to: number }[]
+}
+
+/** What a process begins with. */
+export interface Boot {
+  readonly machine: Machine
+  /** Entries that the snapshot stands for, and that are not there. */
+  readonly missing: readonly number[]
 }
 
 /** What stands at the beginning of a stream's description, before the name of its channel. */
@@ -109,15 +118,30 @@ export async function newestSnapshot(io: Io, names: ChannelNames): Promise<Snaps
 }
 
 /** The machine of the newest snapshot, or a new one: what follows its sequence is still to be applied. */
-export async function bootMachine(io: Io, names: ChannelNames, events: MachineEvents): Promise<Machine> {
+export async function bootMachine(io: Io, names: ChannelNames, events: MachineEvents): Promise<Boot> {
   for (let tries = 0; tries < 5; tries++) {
     const head = await newestSnapshot(io, names)
-    if (head === undefined) return new Machine(names.channel, events)
-    const pieces = await Promise.all(head.pieces.map((seq) => io.get(names.stream, { seq })))
+    if (head === undefined) return { machine: new Machine(names.channel, events), missing: [] }
+    const get = (seqs: readonly number[]) => Promise.all(seqs.map((seq) => io.get(names.stream, { seq })))
+    const [pieces, segments] = await Promise.all([get(head.pieces), get(head.segments.map(({ seq }) => seq))])
     // A newer one has taken its place meanwhile.
-    if (pieces.some((piece) => piece === undefined)) continue
-    const text = Buffer.concat(pieces.map((piece) => (piece as { data: Uint8Array }).data)).toString()
-    return machineOf(names.channel, JSON.parse(text) as Snapshot, await indexUpTo(io, names, head.seq), events)
+    if ([...pieces, ...segments].some((piece) => piece === undefined)) continue
+    const entries = await indexUpTo(io, names, head.seq)
+    for (const segment of segments) {
+      for (const [part, alongs] of (segment as { json<T>(): T }).json<Segment>()) {
+        const list = entries.get(part) ?? []
+        entries.set(part, list)
+        for (const along of alongs) list.push(headOfAlong(along))
+      }
+    }
+    const snapshot = JSON.parse(
+      Buffer.concat(pieces.map((piece) => (piece as { data: Uint8Array }).data)).toString(),
+    ) as Snapshot
+    const missing: number[] = []
+    const machine = machineOf(names.channel, snapshot, entries, events, (seq) => void missing.push(seq))
+    // A newer one may have trimmed what is missing.
+    if (missing.length > 0 && (await newestSnapshot(io, names))?.seq !== head.seq) continue
+    return { machine, missing }
   }
   throw new BusError('DATA_LOSS', `the state of the channel "${names.channel}" is gone: its snapshot lacks pieces`)
 }

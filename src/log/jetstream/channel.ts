@@ -2,9 +2,9 @@ import type { Env } from '../../kit/env.ts'
 import { BusError, isBusError } from '../../kit/errors.ts'
 import type { Message } from '../../message/message.ts'
 
-import type { Along, Gap } from '../log.ts'
+import type { Along } from '../log.ts'
 import { textOf } from '../sqlite/encode.ts'
-import { Bodies, type Body } from './bodies.ts'
+import { Bodies } from './bodies.ts'
 import { headOf, streamDetails } from './bootstrap.ts'
 import type { StreamRecord } from './follow.ts'
 import { Forwarder } from './forward.ts'
@@ -12,19 +12,17 @@ import { NO_STREAM } from './io.ts'
 import { Janitor } from './janitor.ts'
 import { Machine, type MachineEvents, MOST_STEP_MS } from './machine.ts'
 import { type ChannelNames, channelNames } from './names.ts'
-import type { Part } from './part.ts'
 import { type Hall, type LocalConsumer, mustFit, type Place } from './place.ts'
 import { Presence } from './presence.ts'
 import { decodeBatch, type Op } from './records.ts'
 import { Sender } from './sender.ts'
+import { Supply } from './supply.ts'
 import { Thread, type ThreadOwner } from './thread.ts'
 import { Ticker } from './ticker.ts'
 
 const encoder = new TextEncoder()
 /** So far behind the end of the stream, messages are not kept in memory: they would be gone before anybody asks. */
 const MOST_BEHIND = 16_384
-/** Messages that were fetched for those who have not taken them yet. */
-const MOST_FETCHED = 4_096
 
 /** A channel as this process follows it. */
 export class Channel implements MachineEvents, Place, ThreadOwner {
@@ -34,14 +32,15 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
   readonly bodies: Bodies
   readonly sender: Sender
   readonly presence: Presence
+  readonly supply: Supply
   readonly locals = new Map<string, LocalConsumer>()
   readonly watchers = new Set<() => void>()
+  /** From these offsets on the server once began anew: who has read beyond reads from there. */
+  readonly rewinds: number[] = []
   machine: Machine
   closed = false
   readonly #ticker: Ticker
   readonly #janitor: Janitor
-  readonly #loading = new Map<number, Promise<void>>()
-  readonly #fetched = new Map<number, Body | 'lost'>()
   readonly #pumps = new Set<LocalConsumer>()
   readonly #waiting: { readonly seq: number; readonly resolve: () => void }[] = []
   readonly #forwarder: Forwarder
@@ -68,6 +67,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     this.#janitor = new Janitor(this)
     this.#forwarder = new Forwarder(this)
     this.#thread = new Thread(this)
+    this.supply = new Supply(this, (seq) => this.#thread.miss(seq))
   }
 
   /** Resolves once everything is applied that was in the stream at the time of the first call. */
@@ -190,45 +190,6 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     return settled
   }
 
-  /** Bytes of an entry that was set aside will be asked for. */
-  prefetch(offset: number): void {
-    if (this.bodies.get(offset) === undefined && !this.#fetched.has(offset)) this.load(offset, undefined)
-  }
-
-  loaded(offset: number): Body | 'lost' | undefined {
-    const found = this.#fetched.get(offset)
-    if (found !== undefined) this.#fetched.delete(offset)
-    return found
-  }
-
-  load(offset: number, local: LocalConsumer | undefined): void {
-    let loading = this.#loading.get(offset)
-    if (loading === undefined) {
-      loading = this.bodies.load(offset).then(
-        (body) => {
-          this.#loading.delete(offset)
-          this.#fetched.set(offset, body ?? 'lost')
-          for (const oldest of this.#fetched.keys()) {
-            if (this.#fetched.size <= MOST_FETCHED) break
-            this.#fetched.delete(oldest)
-          }
-        },
-        () => {
-          this.#loading.delete(offset)
-        },
-      )
-      this.#loading.set(offset, loading)
-    }
-    if (local !== undefined) void loading.then(() => this.env.nextTurn(() => local.pump()))
-  }
-
-  damaged(part: Part, offset: number, reason: 'damaged' | 'lost'): void {
-    if (part.gaps.some(({ from, to }) => Number(from) <= offset && offset <= Number(to))) return
-    const gap: Gap = { type: 'gap', stream: part.stream, from: String(offset), to: String(offset), reason }
-    part.gaps.push(gap)
-    this.hall.onDamage(gap)
-  }
-
   reserved(holder: { readonly id: string }, slot: Parameters<LocalConsumer['reserved']>[1]): void {
     const local = this.locals.get(holder.id)
     if (local === undefined) return
@@ -248,6 +209,14 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
   died(instance: string): void {
     if (instance !== this.sender.instance || this.closed) return
     this.rejoin()
+  }
+
+  lost(from: number, to: number): void {
+    this.#thread.heardLost(from, to)
+  }
+
+  rewound(offset: number): void {
+    this.rewinds.push(offset)
   }
 
   grown(): void {
@@ -303,7 +272,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     if (subject[0] === 'e') this.#entry(record, pending < MOST_BEHIND)
     else if (subject === 'o' || subject === 'a') this.#batch(record)
     else machine.applyOther(seq, at)
-    this.#janitor.saw(record)
+    this.#janitor.saw(record, pending)
     if (machine.outgoing.size > 0) this.#forwarder.look()
     while (this.#waiting.length > 0 && this.#waiting.some((one) => one.seq <= seq)) {
       const at = this.#waiting.findIndex((one) => one.seq <= seq)
@@ -339,6 +308,8 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     if (own) this.sender.done(batch.n, results)
     for (const op of batch.ops) {
       if (op.t === 'want') this.#share(op.c)
+      // What was kept back until then may go.
+      else if (own && op.t === 'free') for (const local of this.locals.values()) this.#pumps.add(local)
       // Its end may have been stored before its beginning, which was refused and sent again: nobody would take what is set aside for it.
       else if (own && op.t === 'in' && !this.locals.has(op.c)) this.sender.post({ t: 'out', c: op.c })
     }

@@ -33,8 +33,8 @@ export class Group {
   crashed = false
   suspects = 0
   readonly #time: MachineTime
-  readonly #waits = new Waits()
   readonly #lanes = new Lanes()
+  readonly #waits = new Waits(this.#lanes)
   #soonestMs = Number.POSITIVE_INFINITY
   /** The consumer whose turn it is. */
   turn = 0
@@ -77,7 +77,8 @@ export class Group {
   remove(holder: Holder, died: boolean): void {
     const at = this.holders.indexOf(holder)
     if (at >= 0) this.holders.splice(at, 1)
-    for (const slot of [...holder.slots]) {
+    const all = [...holder.slots]
+    for (const slot of all) {
       const { state, begun } = slot
       this.#release(slot)
       if (died) {
@@ -87,6 +88,7 @@ export class Group {
       }
       this.#waits.ready(slot)
     }
+    this.#promoteAll(all)
   }
 
   holderOf({ o, k }: OneOp): Slot | undefined {
@@ -105,11 +107,10 @@ export class Group {
     for (let at = 0; at < o.length; at += 2) {
       const slot = this.slots.get(o[at] as number)
       if (slot === undefined || slot.token !== o[at + 1] || slot.state !== 'reserved') continue
-      const from = slot.holder
-      this.#release(slot)
-      this.#waits.ready(slot)
+      const from = slot.holder as Holder
+      this.#giveBack(slot, from, ({ state }) => state === 'reserved')
       // The one that gives back is not the next to get it.
-      if (from !== undefined) this.turn = this.holders.indexOf(from) + 1
+      this.turn = this.holders.indexOf(from) + 1
     }
   }
 
@@ -211,16 +212,17 @@ export class Group {
     let changed = false
     const mostMs = this.holders.some(({ wants, hasRoom }) => wants && hasRoom) ? SILENCE_WANTED_MS : SILENCE_MS
     for (const holder of this.holders) {
-      if (holder.reserved === 0 || holder.silent) continue
-      for (const slot of [...holder.slots]) {
-        if (slot.state !== 'reserved') continue
-        if (now - Math.max(slot.sinceMs, heardMs(holder.instance)) <= mostMs) continue
-        holder.silent = true
+      if (holder.reserved === 0 || holder.silent || now - heardMs(holder.instance) <= mostMs) continue
+      const reserved = [...holder.slots].filter(({ state }) => state === 'reserved')
+      if (reserved.every(({ sinceMs }) => now - sinceMs <= mostMs)) continue
+      holder.silent = true
+      // All of it: what stayed would be handled before what comes again.
+      for (const slot of reserved) {
         slot.suspect = true
-        this.#release(slot)
-        this.#waits.ready(slot)
-        changed = true
+        this.#back(slot)
       }
+      this.#promoteAll(reserved)
+      changed = true
     }
     return changed
   }
@@ -288,7 +290,9 @@ export class Group {
   #serve(holder: Holder, reserved: (holder: Holder, slot: Slot) => void): void {
     while (holder.behind.size > 0 && holder.hasRoom) {
       const slot = this.#lanes.takeFor(holder)
-      if (slot !== undefined) this.#reserve(slot, holder, reserved)
+      // All that wait have an earlier one of their session before them that may go.
+      if (slot === undefined) return
+      this.#reserve(slot, holder, reserved)
     }
   }
 
@@ -362,22 +366,28 @@ export class Group {
     this.#lanes.disown(slot)
   }
 
+  #back(slot: Slot): void {
+    this.#release(slot)
+    this.#waits.ready(slot)
+  }
+
   /** The lease has run out: an attempt. Later leases of its session with the same holder go back with it, uncounted. */
   #runOut(slot: Slot): void {
-    const holder = slot.holder as Holder
-    this.#release(slot)
     slot.attempts++
     slot.suspect = true
     slot.held = false
-    slot.dueMs = 0
-    slot.dueAt = 0
-    this.#waits.ready(slot)
+    this.#giveBack(slot, slot.holder as Holder, () => true)
+  }
+
+  /** A slot goes back, and with it what its holder has of the session behind it, or would be handled before. */
+  #giveBack(slot: Slot, holder: Holder, also: (later: Slot) => boolean): void {
+    this.#back(slot)
     if (slot.session === undefined) return
     for (const other of [...holder.slots]) {
-      if (other.session !== slot.session || other.offset < slot.offset) continue
-      this.#release(other)
-      this.#waits.ready(other)
+      if (other.session !== slot.session || other.offset < slot.offset || !also(other)) continue
+      this.#back(other)
     }
+    this.#promote(slot.session)
   }
 
   #skipDone(): void {
@@ -389,5 +399,10 @@ export class Group {
   #promote(session: string | undefined): void {
     const first = this.#lanes.takeFree(session)
     if (first !== undefined) this.#waits.ready(first)
+  }
+
+  /** What waits may be older than what goes back: it was given back before. */
+  #promoteAll(slots: readonly Slot[]): void {
+    for (const session of new Set(slots.map((slot) => slot.session))) this.#promote(session)
   }
 }

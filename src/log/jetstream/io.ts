@@ -31,7 +31,7 @@ export interface StreamDetails {
 export const NO_STREAM = 10_059
 export const NAME_IN_USE = 10_058
 export const SUBJECTS_IN_USE = 10_065
-const WRONG_SEQUENCE = 10_071
+export const WRONG_SEQUENCE = 10_071
 const FULL = new Set([10_077, 10_023, 10_047, 10_028, 10_054, 10_031, 10_002])
 
 interface Pending {

@@ -1,15 +1,23 @@
+import { isBusError } from '../../kit/errors.ts'
 import type { SnapshotHead } from './bootstrap.ts'
 import type { StreamRecord } from './follow.ts'
+import { WRONG_SEQUENCE } from './io.ts'
+import type { Machine } from './machine.ts'
 import type { Place } from './place.ts'
 import { seqOf } from './records.ts'
-import { takeSnapshot } from './snapshot.ts'
+import { type AlongEntry, alongsOf, firstAlong, type Segment, takeSnapshot } from './snapshot.ts'
 
 const EVERY_RECORDS = 50_000
 const EVERY_BYTES = 64 * 1_024 * 1_024
+/** So many entries that came along with settlements are worth a segment; as many are in one at most. */
+const SEGMENT = 2_000
+/** While so many records wait to be applied, none is taken. */
+const MOST_BEHIND = 1_000
+const MOST_TRIES = 3
 
 /**
- * Keeps the stream of a channel small. Nothing is removed but what a snapshot stands for; and of the operations, those stay that follow
- * the snapshot before the newest, for a process that is just beginning with it.
+ * Keeps the stream of a channel small, and the start of a process short. Nothing is removed but what a snapshot stands for; and of the
+ * operations, those stay that follow the snapshot before the newest, for a process that is just beginning with it.
  */
 export class Janitor {
   readonly #channel: Place
@@ -17,28 +25,37 @@ export class Janitor {
   #bytes = 0
   #newest: SnapshotHead | undefined
   #before: SnapshotHead | undefined
+  /** The sequence of the newest snapshot's head. */
+  #newestAt = 0
   #cleaning: Promise<void> | undefined
+  /** What is not needed any more once the newest snapshot of this process is stored: all before these sequences. */
+  #spare: { readonly trimmed: readonly { name: string; seq: number }[]; readonly alongs: number } = {
+    trimmed: [],
+    alongs: 0,
+  }
 
   constructor(channel: Place) {
     this.#channel = channel
   }
 
-  /** A record was applied. */
-  saw({ subject, data }: StreamRecord): void {
+  /** A record was applied; so many more wait behind it. */
+  saw({ seq, subject, data }: StreamRecord, pending: number): void {
     if (subject === 's') {
       this.#before = this.#newest
+      this.#newestAt = seq
       this.#newest = JSON.parse(new TextDecoder().decode(data)) as SnapshotHead
       this.#records = 0
       this.#bytes = 0
       return
     }
-    if (subject[0] === 'e' || subject === 't') return
+    if (subject === 't' || subject === 'i') return
+    // Entries count as well: behind a snapshot a process that begins receives them whole, before it their headers alone.
     this.#records++
     this.#bytes += data.length
-    if (this.#records < EVERY_RECORDS && this.#bytes < EVERY_BYTES) return
+    if ((this.#records < EVERY_RECORDS && this.#bytes < EVERY_BYTES) || pending > MOST_BEHIND) return
     // One does it: the first of all by name, and the others when it does not.
     const first = [...this.#channel.machine.instances.keys()].sort()[0]
-    if (first === this.#channel.sender.instance || this.#records > EVERY_RECORDS * 2) {
+    if (first === this.#channel.sender.instance || this.#records > EVERY_RECORDS * 2 || this.#bytes > EVERY_BYTES * 2) {
       this.clean().catch(() => undefined)
     }
   }
@@ -52,31 +69,82 @@ export class Janitor {
   }
 
   async #clean(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#snapshot()
+        break
+      } catch (error) {
+        // Another process was first: what lies between may be removed soon, and is in neither.
+        if (tries === MOST_TRIES || !isBusError(error) || error.details.errCode !== WRONG_SEQUENCE) throw error
+        await this.#channel.sync()
+      }
+    }
+    await this.#purge()
+  }
+
+  async #snapshot(): Promise<void> {
     const { names, machine, hall } = this.#channel
     const { io } = hall
-    const snapshot = takeSnapshot(machine)
-    const trimmed = [...machine.parts.values()].map(({ name, first }) => ({ name, first }))
-    const alongs = snapshot.parts.flatMap((part) => part.alongs.slice(0, 1).map(([offset]) => seqOf(offset)))
-    const outgoing = snapshot.outgoing.map(([offset]) => seqOf(offset))
-    const bytes = new TextEncoder().encode(JSON.stringify(snapshot))
     const most = Math.floor((io.link.connection.info?.max_payload ?? 1_048_576) * 0.9)
+    const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
+    const put = async (subject: string, bytes: Uint8Array, headers?: string): Promise<number> =>
+      (await io.publish(names.root + subject, bytes, headers)).seq
+    const expected = `Nats-Expected-Last-Subject-Sequence: ${this.#newestAt}`
+    const along = firstAlong(machine)
+    const trimmed = [...machine.parts.values()].map(({ name, first }) => ({ name, seq: seqOf(first) }))
+    const alongs = Math.min(seqOf(Math.min(along, Number.MAX_SAFE_INTEGER)), ...[...machine.outgoing.keys()].map(seqOf))
+    const segments = (this.#newest?.segments ?? []).filter(({ to }) => to >= along)
+    const fresh = segmentsOf(machine, segments.at(-1)?.to ?? 0, most)
+    const bytes = encode(takeSnapshot(machine, fresh.at(-1)?.to ?? segments.at(-1)?.to ?? 0))
+    const { seq } = machine
+    for (const { segment, to } of fresh) segments.push({ seq: await put('i', segment), to })
     const pieces: number[] = []
-    for (let at = 0; at < bytes.length; at += most) {
-      pieces.push((await io.publish(`${names.root}t`, bytes.subarray(at, at + most), undefined)).seq)
-    }
-    const head: SnapshotHead = { v: 1, seq: snapshot.seq, pieces }
-    const stored = await io.publish(`${names.root}s`, new TextEncoder().encode(JSON.stringify(head)), undefined)
-    await this.#channel.reached(stored.seq)
+    for (let at = 0; at < bytes.length; at += most) pieces.push(await put('t', bytes.subarray(at, at + most)))
+    const head: SnapshotHead = { v: 1, seq, pieces, segments }
+    await this.#channel.reached(await put('s', encode(head), expected))
+    this.#spare = { trimmed, alongs }
+  }
+
+  async #purge(): Promise<void> {
+    const { names, hall } = this.#channel
+    const { io } = hall
+    const { trimmed, alongs } = this.#spare
     const purge = async (filter: string, seq: number): Promise<void> => {
       if (seq > 1) await io.must(`STREAM.PURGE.${names.stream}`, { filter: names.root + filter, seq })
     }
-    for (const { name, first } of trimmed) await purge(`e.*.${names.part(name).token}`, seqOf(first))
+    for (const { name, seq } of trimmed) await purge(`e.*.${names.part(name).token}`, seq)
     const before = this.#before
     if (before === undefined) return
     await purge('o', before.seq)
     await purge('x', before.seq)
-    await purge('a', Math.min(before.seq, ...alongs, ...outgoing))
+    await purge('a', Math.min(before.seq, alongs))
     await purge('t', Math.min(...before.pieces))
+    await purge('i', Math.min(before.seq, ...before.segments.map(({ seq }) => seq)))
     await io.must(`STREAM.PURGE.${names.stream}`, { filter: `${names.root}s`, keep: 2 })
   }
+}
+
+/** Entries that came along with settlements behind an offset, in segments that are full. */
+function segmentsOf(machine: Machine, after: number, most: number): { segment: Uint8Array; to: number }[] {
+  const all = [...machine.parts.values()]
+    .flatMap((part) => alongsOf(part, after).map((along) => [part.name, along] as const))
+    .sort((a, b) => a[1][0] - b[1][0])
+  const segments: { segment: Uint8Array; to: number }[] = []
+  for (let at = 0; at + SEGMENT <= all.length; ) {
+    let count = SEGMENT
+    let segment = segmentOf(all.slice(at, at + count))
+    // Sessions may have long names.
+    for (; segment.length > most && count > 1; segment = segmentOf(all.slice(at, at + count))) count >>= 1
+    at += count
+    segments.push({ segment, to: (all[at - 1] as (typeof all)[number])[1][0] })
+  }
+  return segments
+}
+
+function segmentOf(list: readonly (readonly [string, AlongEntry])[]): Uint8Array {
+  const byPart: Segment = [...Map.groupBy(list, ([part]) => part)].map(([part, of]) => [
+    part,
+    of.map(([, along]) => along),
+  ])
+  return new TextEncoder().encode(JSON.stringify(byPart))
 }

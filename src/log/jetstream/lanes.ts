@@ -9,6 +9,8 @@ export interface Lane {
   held: number
   /** Entries that wait until the owner has room, or for the session to become free. */
   readonly behind: Heap<Slot>
+  /** Entries that may go: those behind them wait for them. */
+  readonly ready: Heap<Slot>
 }
 
 /** A group stops looking for entries of other sessions behind so many that wait. */
@@ -54,6 +56,11 @@ export class Lanes {
     this.#behind++
   }
 
+  /** It may go, before those of its session that wait behind it. */
+  ready(slot: Slot): void {
+    if (slot.session !== undefined) this.#of(slot.session).ready.push(slot.offset, slot)
+  }
+
   /** One of those that wait was settled. */
   settled(): void {
     this.#behind--
@@ -67,6 +74,7 @@ export class Lanes {
       const first = lane === undefined ? undefined : firstOf(lane)
       if (lane === undefined || first === undefined || lane.owner !== holder || lane.held === 0)
         holder.behind.delete(name)
+      else if (isOvertaking(lane, first)) continue
       else if (oldest === undefined || first.offset < (firstOf(oldest) as Slot).offset) oldest = lane
     }
     if (oldest !== undefined) this.#behind--
@@ -81,13 +89,14 @@ export class Lanes {
     if (first !== undefined) {
       this.#behind--
       lane.behind.shift()
-    } else this.#all.delete(session as string)
+    } else if (firstReady(lane) === undefined) this.#all.delete(session as string)
     return first
   }
 
   #of(session: string): Lane {
     let lane = this.#all.get(session)
-    if (lane === undefined) this.#all.set(session, (lane = { owner: undefined, held: 0, behind: new Heap() }))
+    if (lane === undefined)
+      this.#all.set(session, (lane = { owner: undefined, held: 0, behind: new Heap(), ready: new Heap() }))
     return lane
   }
 }
@@ -98,4 +107,17 @@ function firstOf({ behind }: Lane): Slot | undefined {
     behind.shift()
   }
   return undefined
+}
+
+function firstReady({ ready }: Lane): Slot | undefined {
+  for (let top = ready.peek(); top !== undefined; top = ready.peek()) {
+    if (top.state === 'ready') return top
+    ready.shift()
+  }
+  return undefined
+}
+
+function isOvertaking(lane: Lane, slot: Slot): boolean {
+  const first = firstReady(lane)
+  return first !== undefined && first.offset < slot.offset
 }

@@ -45,6 +45,8 @@ export class Local implements Source, Lessor, LocalConsumer {
   #wants = false
   /** Somebody else waits, and was given nothing because this one waited for its bytes or its turn. */
   #owes = false
+  /** What was given back and is not known to have gone yet, by session: what lies behind it waits for it. */
+  readonly #giving = new Map<string, { readonly slot: Slot; readonly token: number }>()
   #gone = false
 
   constructor(
@@ -70,13 +72,14 @@ export class Local implements Source, Lessor, LocalConsumer {
     this.#state = group
     this.#ready.push(slot.offset, { slot, token: slot.token, sinceMs: this.#channel.env.monotonicMs() })
     this.#wants = false
-    this.#channel.prefetch(slot.offset)
+    this.#channel.supply.prefetch(slot.offset)
   }
 
   /** The consumer begins anew with the channel: nothing from before holds. */
   restart(id: string): void {
     this.id = id
     this.#ready = new Heap()
+    this.#giving.clear()
     this.#wants = false
   }
 
@@ -103,11 +106,11 @@ export class Local implements Source, Lessor, LocalConsumer {
         this.#ready.shift()
         continue
       }
-      if (!this.#channel.isFresh(sinceMs, FRESH_MS)) return undefined
+      if (this.#isGiving(slot.session) || !this.#channel.isFresh(sinceMs, FRESH_MS)) return undefined
       const body = this.#channel.bodies.get(slot.offset)
-      const loaded = body ?? this.#channel.loaded(slot.offset)
+      const loaded = body ?? this.#channel.supply.loaded(slot.offset)
       if (loaded === undefined) {
-        this.#channel.load(slot.offset, this)
+        this.#channel.supply.load(slot.offset, this)
         return undefined
       }
       this.#ready.shift()
@@ -115,7 +118,7 @@ export class Local implements Source, Lessor, LocalConsumer {
       const at = part.timeAt(part.numberFrom(slot.offset))
       const entry = entryOf(slot.offset, at, loaded === 'lost' ? undefined : loaded, this.#channel.env)
       if (entry.type === 'bad') {
-        this.#channel.damaged(part, entry.offset, entry.reason)
+        this.#channel.supply.damaged(part, entry.offset, entry.reason)
         this.#channel.sender.post({ t: 'settle', p: this.part, g: this.group, o: slot.offset, k: token, as: 'dropped' })
         continue
       }
@@ -169,6 +172,7 @@ export class Local implements Source, Lessor, LocalConsumer {
     }
     for (const one of kept) this.#ready.push(one.slot.offset, one)
     if (mine.length === 0) return
+    for (const one of mine) if (one.slot.session !== undefined) this.#giving.set(one.slot.session, one)
     const o = mine.flatMap(({ slot, token }) => [slot.offset, token])
     this.#channel.sender.post({ t: 'free', p: this.part, g: this.group, o })
   }
@@ -245,6 +249,15 @@ export class Local implements Source, Lessor, LocalConsumer {
       ms: ms ?? this.consumer.ackWaitMs,
     } as const
     return quiet(this.#channel.sender.submit(op) as Promise<boolean>)
+  }
+
+  #isGiving(session: string | undefined): boolean {
+    if (session === undefined || this.#giving.size === 0) return false
+    const one = this.#giving.get(session)
+    if (one === undefined) return false
+    if (one.slot.token === one.token && one.slot.state === 'reserved') return true
+    this.#giving.delete(session)
+    return false
   }
 
   get #over(): boolean {

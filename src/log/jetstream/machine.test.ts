@@ -8,7 +8,7 @@ import { type Batch, type Op, PER_RECORD } from './records.ts'
 import type { Holder, Slot } from './slot.ts'
 import { machineOf, type Snapshot, takeSnapshot } from './snapshot.ts'
 
-const silent: MachineEvents = { reserved() {}, left() {}, died() {}, grown() {} }
+const silent: MachineEvents = { reserved() {}, left() {}, died() {}, grown() {}, lost() {} }
 
 /** A machine and the records that made it. */
 function rig(events: Partial<MachineEvents> = {}) {
@@ -195,6 +195,19 @@ function record(machine: Machine, [kind, pick, more]: Step, groups: readonly str
   }
 }
 
+/** Whoever gets an entry gets none while an earlier one of its session could go. */
+function inOrder(machine: Machine, slot: Slot): void {
+  if (slot.session === undefined) return
+  for (const { slots } of machine.groups.values()) {
+    if (slots.get(slot.offset) !== slot) continue
+    const earlier = [...slots.values()].filter(
+      ({ session, offset, state }) =>
+        session === slot.session && offset < slot.offset && (state === 'ready' || state === 'behind'),
+    )
+    expect(earlier.map(({ offset }) => offset)).toEqual([])
+  }
+}
+
 function check(machine: Machine): void {
   for (const group of machine.groups.values()) {
     const owners = new Map<string, Holder>()
@@ -245,7 +258,7 @@ test('[I10] [I6] whatever is asked for in whatever order, the balance holds, a s
   const step = fc.tuple(fc.integer({ min: -4, max: 12 }), fc.nat(1_000), fc.nat(1_000))
   fc.assert(
     fc.property(fc.array(step, { minLength: 40, maxLength: 160, size: 'max' }), fc.nat(100), (steps, share) => {
-      const machine = new Machine('c', silent)
+      const machine: Machine = new Machine('c', { ...silent, reserved: (_, slot) => inOrder(machine, slot) })
       const heads: EntryHead[] = []
       let other: Machine | undefined
       let at = 1_000_000

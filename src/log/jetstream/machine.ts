@@ -47,6 +47,8 @@ export interface MachineEvents {
   died(instance: string): void
   /** An entry has come. */
   grown(part: Part): void
+  /** A process has found that these records are gone. */
+  lost(from: number, to: number): void
 }
 
 /** What became of an operation: true or false, the indexes that were stale, or a number. */
@@ -121,6 +123,16 @@ export class Machine implements MachineTime {
     this.#settle()
   }
 
+  /** Records are gone: a gap in every part. Once more: nothing. */
+  lose(from: number, to: number): void {
+    const [first, last] = [String(offsetOf(from, 0)), String(offsetOf(to + 1, 0) - 1)]
+    for (const { gaps, stream } of this.parts.values()) {
+      if (gaps.some((gap) => gap.from === first && gap.to === last)) continue
+      gaps.push({ type: 'gap', stream, from: first, to: last, reason: 'lost' })
+      gaps.sort((a, b) => Number(a.from) - Number(b.from))
+    }
+  }
+
   #isNew({ i, n }: Batch): boolean {
     let instance = this.instances.get(i)
     if (instance === undefined) {
@@ -177,6 +189,10 @@ export class Machine implements MachineTime {
         return this.outgoing.delete(op.o)
       case 'trim':
         return this.#trim(op.p, op)
+      case 'lost':
+        this.lose(op.from, op.to)
+        this.events.lost(op.from, op.to)
+        return true
       case 'settleAt': {
         const group = this.#ensure(instance, op.p, op.g, 'first')
         if (!group.settleAt(op.o, op.as)) return false
@@ -196,7 +212,21 @@ export class Machine implements MachineTime {
     group: Group,
     op: Exclude<
       Op,
-      { readonly t: 'join' | 'leave' | 'in' | 'out' | 'want' | 'tick' | 'bye' | 'dead' | 'sent' | 'trim' | 'settleAt' }
+      {
+        readonly t:
+          | 'join'
+          | 'leave'
+          | 'in'
+          | 'out'
+          | 'want'
+          | 'tick'
+          | 'bye'
+          | 'dead'
+          | 'sent'
+          | 'trim'
+          | 'lost'
+          | 'settleAt'
+      }
     >,
     along: number,
   ): OpResult {

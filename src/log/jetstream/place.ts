@@ -9,10 +9,10 @@ import type { Group } from './group.ts'
 import type { Io } from './io.ts'
 import type { Machine } from './machine.ts'
 import type { ChannelNames } from './names.ts'
-import type { Part } from './part.ts'
 import type { FromOp, Op } from './records.ts'
 import type { Sender } from './sender.ts'
 import type { Slot } from './slot.ts'
+import type { Supply } from './supply.ts'
 
 /** What the channels of a log share. */
 export interface Hall {
@@ -51,6 +51,7 @@ export interface Place {
   readonly names: ChannelNames
   readonly bodies: Bodies
   readonly sender: Sender
+  readonly supply: Supply
   readonly machine: Machine
   readonly locals: ReadonlyMap<string, LocalConsumer>
   readonly closed: boolean
@@ -58,12 +59,9 @@ export interface Place {
   wallMs(): number
   isFresh(sinceMs: number, withinMs: number): boolean
   reached(seq: number): Promise<void>
+  sync(): Promise<void>
   leave(local: LocalConsumer): void
   check(message: Message): void
-  prefetch(offset: number): void
-  loaded(offset: number): Body | 'lost' | undefined
-  load(offset: number, local: LocalConsumer | undefined): void
-  damaged(part: Part, offset: number, reason: 'damaged' | 'lost'): void
   settleAlong(
     op: Op & { readonly t: 'settle' | 'settleAt' },
     along: Along,

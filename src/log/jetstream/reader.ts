@@ -70,14 +70,16 @@ class PartReader {
   /** The offset from which on it goes on. */
   #at: number
   #end = Number.POSITIVE_INFINITY
-  #gaps: Gap[] = []
-  #gapsSeen = 0
+  /** Holes before this offset were told of, or were not asked for. */
+  #toldTo = 0
+  #rewinds: number
 
   constructor(channel: Channel, name: string, options: ReadOptions, stop: AbortSignal) {
     this.#channel = channel
     this.#name = name
     this.#options = options
     this.#stop = stop
+    this.#rewinds = channel.rewinds.length
     const { from, after } = options
     this.#at = Math.max(1, from === undefined ? (numberOf(after ?? '0') as number) + 1 : (numberOf(from) as number))
   }
@@ -91,7 +93,9 @@ class PartReader {
       this.#end = end
     } else await this.#channel.sync()
     this.#limit()
+    this.#toldTo = this.#at
     for (;;) {
+      this.#rewind()
       if (this.#stop.aborted) return
       if (this.#channel.closed && this.#options.follow === true) return
       this.#mustBeOpen()
@@ -186,8 +190,11 @@ class PartReader {
       yield* this.#holes(offset)
       const entry = entryOf(offset, at, bodies[index], this.#channel.env)
       // A page that was asked for before a trim may find its entries gone.
-      if (entry.type === 'bad') yield this.#gap(offset, offset, offset <= part.lastTrimmed ? 'trimmed' : entry.reason)
-      else {
+      if (entry.type === 'bad') {
+        const reason = offset <= part.lastTrimmed ? 'trimmed' : entry.reason
+        if (reason === 'lost') void this.#channel.supply.missed(this.#name, offset)
+        yield this.#gap(offset, offset, reason)
+      } else {
         const { message, storedAt, note } = entry
         yield { type: 'entry', stream: part.stream, offset: String(offset), message, storedAt, note }
       }
@@ -206,12 +213,20 @@ class PartReader {
   /** Holes that were found between the records of the channel, as far as they lie before the offset. */
   *#holes(before: number): Generator<Gap> {
     if (this.#selects) return
-    const { gaps } = this.#part
-    if (this.#gapsSeen === 0 && gaps.length > 0) this.#gaps = gaps.filter(({ from, to }) => from !== to)
-    for (; this.#gapsSeen < this.#gaps.length; this.#gapsSeen++) {
-      const gap = this.#gaps[this.#gapsSeen] as Gap
+    for (const gap of this.#part.gaps) {
+      // Those of one entry are told in its place.
+      if (gap.from === gap.to || Number(gap.to) < this.#toldTo) continue
       if (Number(gap.from) >= before) return
+      this.#toldTo = Number(gap.to) + 1
       yield gap
+    }
+  }
+
+  /** The server has lost what was read, or all that it had: what it has instead begins there. */
+  #rewind(): void {
+    for (; this.#rewinds < this.#channel.rewinds.length; this.#rewinds++) {
+      this.#at = Math.min(this.#at, this.#channel.rewinds[this.#rewinds] as number)
+      this.#toldTo = Math.min(this.#toldTo, this.#at)
     }
   }
 

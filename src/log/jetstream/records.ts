@@ -53,6 +53,8 @@ export type Op =
   /** The instance ends · another one is gone. */
   | { readonly t: 'bye' }
   | { readonly t: 'dead'; readonly i: string }
+  /** Records are gone that nothing stands for: all go on with what is there. */
+  | { readonly t: 'lost'; readonly from: number; readonly to: number }
   /** An entry that went along to another channel lies there. */
   | { readonly t: 'sent'; readonly o: number }
 

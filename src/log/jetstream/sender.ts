@@ -9,6 +9,8 @@ import { encodeBatch, type Op, PER_RECORD } from './records.ts'
 // Hot path: settlements are collected while others are under way, so that a record carries many.
 
 interface Asked {
+  /** The batch that carried it last and was refused; 0 for none. */
+  n: number
   op: Op
   readonly body: Uint8Array | undefined
   readonly answers: Answer[]
@@ -177,7 +179,7 @@ export class Sender {
   }
 
   #push(op: Op, body: Uint8Array | undefined, waits: Answer | undefined): void {
-    this.#queue.push({ op, body, answers: waits === undefined ? [] : [waits] })
+    this.#queue.push({ n: 0, op, body, answers: waits === undefined ? [] : [waits] })
     if (waits !== undefined) this.#sweep ??= this.#io.env.after(SWEEP_MS, () => this.#late())
     if (this.#flushing) return
     this.#flushing = true
@@ -195,9 +197,10 @@ export class Sender {
       const p = group.part.name
       const g = group.name
       // In front: what is asked for about the same deliveries comes after.
-      if (begun.length > 0) this.#queue.unshift({ op: { t: 'begin', p, g, o: begun }, body: undefined, answers: [] })
+      if (begun.length > 0)
+        this.#queue.unshift({ n: 0, op: { t: 'begin', p, g, o: begun }, body: undefined, answers: [] })
       if (started.length > 0)
-        this.#queue.unshift({ op: { t: 'start', p, g, o: started }, body: undefined, answers: [] })
+        this.#queue.unshift({ n: 0, op: { t: 'start', p, g, o: started }, body: undefined, answers: [] })
     }
     this.#lazy.clear()
   }
@@ -244,7 +247,7 @@ export class Sender {
         }
         // Surely not stored: it is asked again under another number, unless nobody wants it any more.
         this.#sent.delete(n)
-        this.#queue.unshift(...sent.asked)
+        this.#refused(n, sent.asked)
         if (isBusError(error, 'BROKER_UNREACHABLE')) return
         this.#againTimer ??= this.#io.env.after(AGAIN_MS, () => {
           this.#againTimer = undefined
@@ -252,6 +255,12 @@ export class Sender {
         })
       },
     )
+  }
+
+  /** What was asked for first is asked for first again, whichever refusal is heard of first. */
+  #refused(n: number, asked: readonly Asked[]): void {
+    for (const one of asked) one.n = n
+    this.#queue.splice(this.#queue.findLastIndex((one) => one.n > 0 && one.n < n) + 1, 0, ...asked)
   }
 
   /** Whoever has waited too long is told; what was asked for is still carried out when it can be. */

@@ -1,7 +1,9 @@
+import type { Gap } from '../log.ts'
 import { Group } from './group.ts'
 import { Machine, type MachineEvents } from './machine.ts'
-import type { EntryHead } from './part.ts'
-import { PER_RECORD } from './records.ts'
+import { type Marks, marksOf, missingOf } from './marks.ts'
+import type { EntryHead, Part } from './part.ts'
+import { offsetOf, PER_RECORD, seqOf } from './records.ts'
 import { Holder, Slot, type SlotState } from './slot.ts'
 
 /** A machine as plain values: what a process needs that did not see the records before. Entries with records of their own are left out. */
@@ -19,6 +21,12 @@ export interface Snapshot {
   readonly outgoing: readonly (readonly [number, string, string | null])[]
 }
 
+/** Offset, time, bytes, session, expiry. */
+export type AlongEntry = readonly [number, number, number, string | null, number | null]
+
+/** Older entries that came along with settlements, by part: written once, and named by all later snapshots. */
+export type Segment = readonly (readonly [part: string, alongs: readonly AlongEntry[]])[]
+
 interface SnapshotPart {
   readonly name: string
   readonly firstEver: number
@@ -26,8 +34,12 @@ interface SnapshotPart {
   readonly next: number
   /** Of entries that are kept, in records of their own or not. */
   readonly count: number
-  /** Entries that came along with a settlement: offset, time, bytes, session, expiry. */
-  readonly alongs: readonly (readonly [number, number, number, string | null, number | null])[]
+  /** Entries that came along with a settlement, but for those that a {@link Segment} holds. */
+  readonly alongs: readonly AlongEntry[]
+  /** Which records the others lie in: what is not there any more is lost. */
+  readonly marks?: Marks
+  /** Holes that were found before. */
+  readonly gaps: readonly Gap[]
   readonly delays: readonly (readonly [number, number, number, number])[]
 }
 
@@ -62,20 +74,42 @@ interface SnapshotSlot {
   readonly f: readonly [held: boolean, begun: boolean, suspect: boolean]
 }
 
-/** The machine as it is now. */
-export function takeSnapshot(machine: Machine): Snapshot {
+/** Entries of a part that came along with a settlement, those behind an offset. */
+export function alongsOf(part: Part, after: number): AlongEntry[] {
+  const alongs: AlongEntry[] = []
+  for (let number = part.numberFrom(after + 1); number < part.end; number++) {
+    if (part.offsetAt(number) % PER_RECORD === 0) continue
+    const { offset, at, bytes, session, expires } = part.headAt(number)
+    alongs.push([offset, at, bytes, session ?? null, Number.isFinite(expires) ? expires : null])
+  }
+  return alongs
+}
+
+/** The oldest kept entry that came along with a settlement; Infinity for none. */
+export function firstAlong(machine: Machine): number {
+  let first = Number.POSITIVE_INFINITY
+  for (const part of machine.parts.values()) {
+    for (let number = part.head; number < part.end && part.offsetAt(number) < first; number++) {
+      if (part.offsetAt(number) % PER_RECORD !== 0) first = part.offsetAt(number)
+    }
+  }
+  return first
+}
+
+/** What {@link alongsOf} has written. */
+export function headOfAlong([offset, at, bytes, session, expires]: AlongEntry): EntryHead {
+  return { offset, at, bytes, session: session ?? undefined, expires: expires ?? Number.POSITIVE_INFINITY }
+}
+
+/** The machine as it is now. `segmentsTo`: entries that came along are known otherwise up to this offset. */
+export function takeSnapshot(machine: Machine, segmentsTo: number = 0): Snapshot {
   const { seq, now, wall, raw, tokens, hushedMs } = machine
   return {
     v: 1,
     ...{ seq, now, wall, raw, tokens },
     hushed: hushedMs,
     parts: [...machine.parts.values()].map((part) => {
-      const alongs: SnapshotPart['alongs'][number][] = []
-      for (let number = part.head; number < part.end; number++) {
-        const { offset, at, bytes, session, expires } = part.headAt(number)
-        if (offset % PER_RECORD !== 0)
-          alongs.push([offset, at, bytes, session ?? null, Number.isFinite(expires) ? expires : null])
-      }
+      const marks = marksOf(part)
       const delays = [...part.delays].filter(([, due]) => due.ms > now && due.wall > wall)
       const { name, firstEver, lastTrimmed, next, count } = part
       return {
@@ -84,7 +118,9 @@ export function takeSnapshot(machine: Machine): Snapshot {
         lastTrimmed,
         next,
         count,
-        alongs,
+        alongs: alongsOf(part, segmentsTo),
+        ...(marks !== undefined && { marks }),
+        gaps: [...part.gaps],
         delays: delays.map(([o, d]) => [o, d.wall, d.ms, d.delay] as const),
       }
     }),
@@ -115,38 +151,50 @@ function groupSnapshot(group: Group): SnapshotGroup {
   }
 }
 
-/** The machine of a snapshot. `entries` are the entries with records of their own up to its sequence, ascending, by part. */
+/**
+ * The machine of a snapshot. `entries` are the entries up to its sequence that are not in it, by part; `lost` is told of those with records
+ * of their own that are missing.
+ */
 export function machineOf(
   channel: string,
   snapshot: Snapshot,
   entries: ReadonlyMap<string, readonly EntryHead[]>,
   events: MachineEvents,
+  lost: (seq: number) => void = () => undefined,
 ): Machine {
   const machine = new Machine(channel, events)
   const { seq, now, wall, raw, tokens, hushed } = snapshot
   Object.assign(machine, { seq, now, wall, raw, tokens, hushedMs: hushed })
   for (const saved of snapshot.parts) {
     const part = machine.part(saved.name)
-    const alongs = saved.alongs.map(([offset, at, bytes, session, expires]) => ({
-      ...{ offset, at, bytes, session: session ?? undefined, expires: expires ?? Number.POSITIVE_INFINITY },
-    }))
-    const all = [...(entries.get(saved.name) ?? []).filter(({ offset }) => offset > saved.lastTrimmed), ...alongs]
+    const all = [...(entries.get(saved.name) ?? []), ...saved.alongs.map(headOfAlong)]
     all.sort((a, b) => a.offset - b.offset)
-    for (const head of all) part.push(head)
+    for (const head of all) if (head.offset > saved.lastTrimmed) part.push(head)
     part.firstEver = saved.firstEver
     part.lastTrimmed = saved.lastTrimmed
     part.next = saved.next
+    part.gaps.push(...saved.gaps)
     for (const [offset, dueWall, ms, delay] of saved.delays) part.delays.set(offset, { wall: dueWall, ms, delay })
   }
   for (const [id, n, missing, heardMs] of snapshot.instances)
     machine.instances.set(id, { n, missing: new Set(missing), heardMs })
   for (const [offset, stream, note] of snapshot.outgoing)
     machine.outgoing.set(offset, { stream, note: note ?? undefined })
-  for (const saved of snapshot.groups) restoreGroup(machine, saved)
+  const missing = new Map<string, number[]>()
+  for (const { name, marks } of snapshot.parts) {
+    if (marks === undefined) continue
+    const seqs = missingOf(
+      marks,
+      (entries.get(name) ?? []).map(({ offset }) => seqOf(offset)),
+    )
+    missing.set(name, seqs)
+    for (const seq of seqs) lost(seq)
+  }
+  for (const saved of snapshot.groups) restoreGroup(machine, saved, missing.get(saved.part) ?? [])
   return machine
 }
 
-function restoreGroup(machine: Machine, saved: SnapshotGroup): void {
+function restoreGroup(machine: Machine, saved: SnapshotGroup, missing: readonly number[]): void {
   const part = machine.part(saved.part)
   const group = new Group(part, saved.name, machine)
   Object.assign(group.counts, saved.counts)
@@ -154,6 +202,11 @@ function restoreGroup(machine: Machine, saved: SnapshotGroup): void {
   Object.assign(group, { start, total, stale, crashed, suspects, turn })
   group.cursor = part.numberFrom(saved.cursor)
   for (const offset of saved.done) group.done.add(offset)
+  // What it would have met, and cannot meet any more. What it has met is found to be lost when somebody handles it.
+  for (const seq of missing) {
+    const offset = offsetOf(seq, 0)
+    if (offset >= Math.max(saved.cursor, start) && !group.done.delete(offset)) group.counts.dropped++
+  }
   for (const id of saved.instances) group.instances.add(id)
   for (const [id, instance, most, waitMs, wants, silent] of saved.holders) {
     const holder = new Holder(id, instance, most, waitMs)

@@ -4,7 +4,7 @@ import { bootMachine, ensureStream, newestSnapshot, streamDetails } from './boot
 import { Follower, type StreamRecord } from './follow.ts'
 import type { Machine, MachineEvents } from './machine.ts'
 import type { Place } from './place.ts'
-import { PER_RECORD } from './records.ts'
+import { offsetOf } from './records.ts'
 
 const AGAIN_MS = 100
 const SURE_MS = 500
@@ -19,6 +19,8 @@ export interface ThreadOwner extends Place, MachineEvents {
   rejoin(): void
   /** Those who wait for more look again. */
   grown(): void
+  /** What the server has from this offset on is not what it had. */
+  rewound(offset: number): void
 }
 
 /** Keeps a process at the stream of a channel: every record once and in order, across losses of the connection and of records. */
@@ -30,6 +32,11 @@ export class Thread {
   /** The highest sequence that the server is known to have had. */
   #seen = 0
   #restarting = false
+  /** Holes between the records that are allowed for, and those that the others are still to be told of. */
+  readonly #holes = new Set<string>()
+  #unsaid: (readonly [from: number, to: number])[] = []
+  /** The machine knows records that are gone: it is to be made anew from what is there, as that of any process that begins. */
+  #outdated = false
   #expecting: Timer | undefined
 
   constructor(owner: ThreadOwner) {
@@ -43,8 +50,8 @@ export class Thread {
     const to = this.#seen
     this.#created = details.created
     this.#seen = details.state.last_seq
-    if (to > details.state.last_seq) this.#lost(details.state.last_seq + 1, to)
-    this.#owner.machine = await bootMachine(hall.io, names, this.#owner)
+    if (to > details.state.last_seq) this.#tell(details.state.last_seq + 1, to)
+    await this.#boot()
     await this.#follow()
     await this.#owner.reached(details.state.last_seq)
   }
@@ -68,10 +75,27 @@ export class Thread {
       const to = this.#seen
       const last = details?.state.last_seq ?? 0
       this.#seen = last
-      if (last < to) this.#lost(last + 1, to)
+      if (last < to) this.#tell(last + 1, to)
     } catch {
       // The connection is gone again; the next time comes.
     }
+  }
+
+  /** Another process has found, or this one has said, that these records are gone. */
+  heardLost(from: number, to: number): void {
+    this.#unsaid = this.#unsaid.filter(([first]) => first !== from)
+    const hole = `${from} ${to}`
+    if (this.#holes.has(hole)) return
+    this.#holes.add(hole)
+    this.#tell(from, to)
+    this.#outdated = true
+    this.#stop()
+    void this.#restart()
+  }
+
+  /** A record that was applied is not there any more: this process hears of it in its place, as all do. */
+  miss(seq: number): void {
+    if (!this.#holes.has(`${seq} ${seq}`)) this.#owner.sender.post({ t: 'lost', from: seq, to: seq })
   }
 
   end(): void {
@@ -129,6 +153,9 @@ export class Thread {
     }
     if (record.seq > this.#seen) this.#seen = record.seq
     this.#owner.apply(record, pending)
+    if (pending > 0 || this.#unsaid.length === 0) return
+    for (const [from, to] of this.#unsaid) this.#owner.sender.post({ t: 'lost', from, to })
+    this.#unsaid = []
   }
 
   async #reload(from: number, to: number): Promise<void> {
@@ -139,7 +166,7 @@ export class Thread {
         await this.#reboot()
         return
       }
-      this.#lost(from, to)
+      this.#hole(from, to)
       this.#owner.machine.seq = to
       await this.#follow()
     } catch {
@@ -150,7 +177,7 @@ export class Thread {
   /** The machine is made anew from what the server has; what this process holds in it goes on. */
   async #reboot(): Promise<void> {
     const owner = this.#owner
-    owner.machine = await bootMachine(owner.hall.io, owner.names, owner)
+    await this.#boot()
     for (const [id, local] of owner.locals) {
       local.restart(id)
       const found = owner.machine.holders.get(id)
@@ -162,12 +189,34 @@ export class Thread {
     for (const local of owner.locals.values()) local.pump()
   }
 
-  #lost(from: number, to: number): void {
-    const { names, machine, hall } = this.#owner
-    for (const part of machine.parts.values()) {
-      const [first, last] = [String(from * PER_RECORD), String(to * PER_RECORD + PER_RECORD - 1)]
-      part.gaps.push({ type: 'gap', stream: part.stream, from: first, to: last, reason: 'lost' })
+  async #boot(): Promise<void> {
+    const { hall, names } = this.#owner
+    const { machine, missing } = await bootMachine(hall.io, names, this.#owner)
+    this.#owner.machine = machine
+    this.#outdated = false
+    for (let at = 0; at < missing.length; ) {
+      const from = missing[at] as number
+      let to = from
+      while (missing[++at] === to + 1) to++
+      this.#hole(from, to)
     }
+  }
+
+  /**
+   * Records are gone that nothing stands for. Whoever has seen them has another state than whoever has not: all begin anew with what is
+   * there once they hear of it.
+   */
+  #hole(from: number, to: number): void {
+    this.#owner.machine.lose(from, to)
+    const hole = `${from} ${to}`
+    if (this.#holes.has(hole)) return
+    this.#holes.add(hole)
+    this.#unsaid.push([from, to])
+    this.#tell(from, to)
+  }
+
+  #tell(from: number, to: number): void {
+    const { names, hall } = this.#owner
     const text = `the channel "${names.channel}" lacks the records ${from} to ${to}, which NATS had acknowledged`
     const error = new BusError('DATA_LOSS', text, { details: { channel: names.channel, from, to } })
     hall.onEvent({ type: 'data-loss', error })
@@ -203,6 +252,10 @@ export class Thread {
     }
     if (found !== undefined && found.created === this.#created && found.state.last_seq >= this.#seen) {
       this.#stop()
+      if (this.#outdated) {
+        await this.#reboot()
+        return
+      }
       await this.#follow()
       owner.sender.again()
       return
@@ -211,10 +264,13 @@ export class Thread {
     const from = details.created === this.#created ? details.state.last_seq + 1 : 1
     const to = this.#seen
     owner.bodies.clear()
-    owner.machine = await bootMachine(hall.io, names, owner)
+    this.#holes.clear()
+    this.#unsaid = []
+    await this.#boot()
     this.#created = details.created
     this.#seen = details.state.last_seq
-    if (to >= from) this.#lost(from, to)
+    if (to >= from) this.#tell(from, to)
+    owner.rewound(offsetOf(from, 0))
     this.#stop()
     await this.#follow()
     await owner.reached(details.state.last_seq)

@@ -1,4 +1,5 @@
 import { Heap } from '../heap.ts'
+import type { Lanes } from './lanes.ts'
 import type { Slot } from './slot.ts'
 
 // Hot path.
@@ -8,6 +9,12 @@ export class Waits {
   readonly #ready = new Heap<Slot>()
   readonly #delayed = new Heap<Slot>()
   readonly #delayedAt = new Heap<Slot>()
+
+  readonly #lanes: Pick<Lanes, 'ready'>
+
+  constructor(lanes: Pick<Lanes, 'ready'>) {
+    this.#lanes = lanes
+  }
 
   /** When the first wait ends, by the machine's time; Infinity for never. */
   get delayMs(): number {
@@ -27,6 +34,7 @@ export class Waits {
       slot.dueAt = 0
     }
     this.#ready.push(slot.offset, slot)
+    this.#lanes.ready(slot)
   }
 
   /** It waits until one of the two clocks has reached its time. */

@@ -54,6 +54,7 @@ export class Channel {
   readonly listeners = new Set<Listener>()
   readonly #host: ChannelHost
   readonly #fixed: string
+  readonly #keys: readonly string[]
   /** The highest offsets that were acknowledged to this log, by stream. */
   readonly #seen = new Map<string, number>()
   /** Groups that this log has joined: it is a process that may die while it has any. */
@@ -77,6 +78,9 @@ export class Channel {
     this.name = name
     this.base = baseOf(host.prefix, name)
     const sharded = host.link.kind === 'cluster'
+    // While a slot moves, a call of two keys of which one is missing is refused: and the first one is always missing. A script that found
+    // some of its keys here and others there would end half done.
+    this.#keys = sharded ? [this.base, `${this.base}state`] : [this.base]
     const fixed = {
       me: host.me,
       dead: host.deadAfterMs,
@@ -284,7 +288,7 @@ export class Channel {
     const idle = this.#heardMs < 0 ? -1 : Math.ceil(sentMs - this.#heardMs) + 1
     const epoch = this.#epoch === undefined ? '' : `,"epoch":"${this.#epoch}"`
     const caller = `${this.#fixed},"idle":${idle}${epoch}${this.#living ? ',"living":1' : ''}}`
-    const reply = await this.link.run(script, [this.base], [caller, ...args], timeoutMs)
+    const reply = await this.link.run(script, this.#keys, [caller, ...args], timeoutMs)
     if (sentMs > this.#heardMs) this.#heardMs = sentMs
     return reply
   }

@@ -20,10 +20,13 @@ local time = redis.call('TIME')
 local wall = time[1] * 1000 + math.floor(time[2] / 1000)
 local at, now, slip = tonumber(state[2]), tonumber(state[3]), tonumber(state[4] or '0')
 local token, deaths = tonumber(state[5] or '0'), tonumber(state[6] or '0')
+local away = false
 if not now then
   at, now = wall, wall
 else
   local passed = math.max(0, wall - at)
+  -- Who lives could not call for so long, and nobody else did: the server was away. Others get their time to come back, too.
+  away = call.living and passed >= call.dead and call.idle >= call.dead
   if call.idle >= 0 then
     now = now + math.min(passed, call.idle)
   else
@@ -39,6 +42,7 @@ local function save()
     redis.call('HSET', C .. 'state', 'epoch', epoch)
     if call.registry then redis.call('SADD', call.registry, call.channel) end
   end
+  if away then redis.call('HSET', C .. 'state', 'looked', int(now + call.dead)) end
   redis.call('HSET', C .. 'state', 'at', int(wall), 'now', int(now), 'slip', int(slip), 'token', int(token), 'deaths', int(deaths))
 end
 -- A server without memory to spare refuses a script at its first write of new data. What frees memory, or is about leases, must go on:

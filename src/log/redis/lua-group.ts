@@ -248,7 +248,8 @@ end
 local function look()
   if not epoch then return end
   if call.living then redis.call('HSET', C .. 'processes', me, int(now)) end
-  if call.idle >= 0 and now - tonumber(state[9] or '0') < math.min(500, call.dead / 2) then return end
+  local looked = tonumber(state[9] or '0')
+  if away or now < looked or call.idle >= 0 and now - looked < math.min(500, call.dead / 2) then return end
   redis.call('HSET', C .. 'state', 'looked', int(now))
   overdue()
   local all = redis.call('HGETALL', C .. 'processes')

@@ -70,6 +70,7 @@ const CREATE: Table = {
   healthFailures: [-1, 1.5, '5', null],
   topics: [...NO_LIST, [{}], [{ topic: 'a' }], [{ topic: 'a..b', schema: {} }], [null]],
   onFailure: NO_FUNCTION,
+  wire: [5, 'redis://host', null, {}, []],
   onStrayAnswer: NO_FUNCTION,
 }
 const SUBSCRIBE: Table = {
