@@ -1,8 +1,10 @@
 import type { Settled } from '../log.ts'
 import { Lanes } from './lanes.ts'
+import { Leases } from './leases.ts'
 import type { Part } from './part.ts'
 import type { ListOp, OneOp, Op } from './records.ts'
 import { type Holder, type MachineTime, Slot } from './slot.ts'
+import { Turns } from './turns.ts'
 import { Waits } from './waits.ts'
 
 // Hot path. Everything here happens in every process that follows the channel, at the same place in the order of its records, with the
@@ -17,7 +19,6 @@ export class Group {
   readonly part: Part
   readonly name: string
   readonly counts = { acked: 0, dead: 0, expired: 0, dropped: 0, skipped: 0 }
-  readonly holders: Holder[] = []
   readonly slots = new Map<number, Slot>()
   /** Settled entries that the group has not met yet. */
   readonly done = new Set<number>()
@@ -35,9 +36,8 @@ export class Group {
   readonly #time: MachineTime
   readonly #lanes = new Lanes()
   readonly #waits = new Waits(this.#lanes)
-  #soonestMs = Number.POSITIVE_INFINITY
-  /** The consumer whose turn it is. */
-  turn = 0
+  readonly #leases = new Leases()
+  readonly turns = new Turns()
 
   constructor(part: Part, name: string, time: MachineTime) {
     this.part = part
@@ -45,9 +45,13 @@ export class Group {
     this.#time = time
   }
 
+  get holders(): readonly Holder[] {
+    return this.turns.holders
+  }
+
   /** Milliseconds until something changes by itself: a lease or a wait ends. Infinity for never. */
   dueInMs(now: number, wall: number): number {
-    return Math.min(this.#soonestMs - now, this.#waits.delayMs - now, this.#waits.delayAt - wall)
+    return Math.min(this.#leases.soonestMs - now, this.#waits.delayMs - now, this.#waits.delayAt - wall)
   }
 
   isOpen(offset: number): boolean {
@@ -67,7 +71,7 @@ export class Group {
   }
 
   add(holder: Holder): void {
-    this.holders.push(holder)
+    this.turns.add(holder)
     if (!this.crashed) return
     this.crashed = false
     this.suspects += holder.most
@@ -75,8 +79,7 @@ export class Group {
 
   /** A holder is gone. What it had goes back uncounted, but for handlers that a death has ended. */
   remove(holder: Holder, died: boolean): void {
-    const at = this.holders.indexOf(holder)
-    if (at >= 0) this.holders.splice(at, 1)
+    this.turns.remove(holder)
     const all = [...holder.slots]
     for (const slot of all) {
       const { state, begun } = slot
@@ -110,7 +113,7 @@ export class Group {
       const from = slot.holder as Holder
       this.#giveBack(slot, from, ({ state }) => state === 'reserved')
       // The one that gives back is not the next to get it.
-      this.turn = this.holders.indexOf(from) + 1
+      this.turns.pass(from)
     }
   }
 
@@ -172,7 +175,7 @@ export class Group {
     if (h) {
       slot.held = true
       slot.begun = false
-      this.#until(slot, now + d + (slot.holder as Holder).waitMs)
+      this.#leases.until(slot, now + d + (slot.holder as Holder).waitMs)
       return
     }
     this.#release(slot)
@@ -183,25 +186,14 @@ export class Group {
   }
 
   extend(slot: Slot, ms: number): void {
-    this.#until(slot, this.#time.now + ms)
+    this.#leases.until(slot, this.#time.now + ms)
   }
 
   /** What time brings about. True when something has changed. */
   expire(): boolean {
     const { now, wall } = this.#time
     const changed = this.#waits.fallDue(now, wall)
-    if (now < this.#soonestMs) return changed
-    this.#soonestMs = Number.POSITIVE_INFINITY
-    const over: Slot[] = []
-    for (const holder of this.holders) {
-      for (const slot of holder.slots) {
-        if (slot.state !== 'leased') continue
-        if (slot.untilMs <= now) over.push(slot)
-        else if (slot.untilMs < this.#soonestMs) this.#soonestMs = slot.untilMs
-      }
-    }
-    // The order of the holder's set depends on the past of this process: that of the offsets does not.
-    over.sort((a, b) => a.offset - b.offset)
+    const over = this.#leases.over(now, this.holders)
     for (const slot of over) if (slot.state === 'leased') this.#runOut(slot)
     return changed || over.length > 0
   }
@@ -240,9 +232,9 @@ export class Group {
       const old = ready !== undefined && ready.offset < unmet
       const session = old ? (ready as Slot).session : this.part.sessionAt(this.cursor)
       const owner = this.#lanes.ownerOf(session)
-      const next = owner ?? this.#nextHolder()
+      const next = owner ?? this.turns.next()
       if (next === undefined) return
-      if (owner !== undefined && !owner.hasRoom && this.#nextHolder() === undefined) return
+      if (owner !== undefined && !owner.hasRoom && this.turns.next() === undefined) return
       let slot: Slot
       if (old) {
         slot = ready as Slot
@@ -275,7 +267,7 @@ export class Group {
       if (slot.state === 'reserved') {
         holder.reserved++
         holder.reservedBytes += slot.bytes
-      } else this.#until(slot, slot.untilMs)
+      } else this.#leases.until(slot, slot.untilMs)
     } else if (slot.state === 'delayed') this.#waits.delay(slot)
     else if (slot.state === 'ready') this.#waits.ready(slot)
   }
@@ -296,24 +288,6 @@ export class Group {
     }
   }
 
-  #nextHolder(): Holder | undefined {
-    const { holders } = this
-    let found: Holder | undefined
-    let foundAt = 0
-    for (let step = 0; step < holders.length; step++) {
-      const at = (this.turn + step) % holders.length
-      const holder = holders[at] as Holder
-      if (!holder.hasRoom) continue
-      if (found === undefined || (holder.wants && !found.wants)) {
-        found = holder
-        foundAt = at
-        if (holder.wants) break
-      }
-    }
-    if (found !== undefined) this.turn = foundAt
-    return found
-  }
-
   #reserve(slot: Slot, holder: Holder, reserved: (holder: Holder, slot: Slot) => void): void {
     slot.state = 'reserved'
     slot.token = this.#time.token()
@@ -326,7 +300,7 @@ export class Group {
     holder.reserved++
     holder.reservedBytes += slot.bytes
     this.#own(slot, holder)
-    this.turn++
+    this.turns.at++
     reserved(holder, slot)
   }
 
@@ -343,12 +317,7 @@ export class Group {
     slot.state = 'leased'
     const { now, wall } = this.#time
     const wait = slot.held ? Math.max(0, Math.min(slot.dueMs - now, slot.dueAt - wall)) : 0
-    this.#until(slot, now + wait + holder.waitMs)
-  }
-
-  #until(slot: Slot, untilMs: number): void {
-    slot.untilMs = untilMs
-    if (untilMs < this.#soonestMs) this.#soonestMs = untilMs
+    this.#leases.until(slot, now + wait + holder.waitMs)
   }
 
   /** Takes a slot from its holder. */

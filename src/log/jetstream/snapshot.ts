@@ -131,9 +131,9 @@ export function takeSnapshot(machine: Machine, segmentsTo: number = 0): Snapshot
 }
 
 function groupSnapshot(group: Group): SnapshotGroup {
-  const { part, name, counts, start, total, stale, crashed, suspects, turn, cursor, done, instances, holders } = group
+  const { part, name, counts, start, total, stale, crashed, suspects, turns, cursor, done, instances, holders } = group
   return {
-    ...{ part: part.name, name, counts: { ...counts }, start, total, stale, crashed, suspects, turn },
+    ...{ part: part.name, name, counts: { ...counts }, start, total, stale, crashed, suspects, turn: turns.at },
     cursor: cursor < part.end ? part.offsetAt(cursor) : part.next,
     done: [...done],
     instances: [...instances],
@@ -199,7 +199,8 @@ function restoreGroup(machine: Machine, saved: SnapshotGroup, missing: readonly 
   const group = new Group(part, saved.name, machine)
   Object.assign(group.counts, saved.counts)
   const { start, total, stale, crashed, suspects, turn } = saved
-  Object.assign(group, { start, total, stale, crashed, suspects, turn })
+  Object.assign(group, { start, total, stale, crashed, suspects })
+  group.turns.at = turn
   group.cursor = part.numberFrom(saved.cursor)
   for (const offset of saved.done) group.done.add(offset)
   // What it would have met, and cannot meet any more. What it has met is found to be lost when somebody handles it.
@@ -212,7 +213,7 @@ function restoreGroup(machine: Machine, saved: SnapshotGroup, missing: readonly 
     const holder = new Holder(id, instance, most, waitMs)
     holder.wants = wants
     holder.silent = silent
-    group.holders.push(holder)
+    group.turns.add(holder)
     machine.holders.set(id, { holder, group })
   }
   const behind: Slot[] = []
