@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { startProxy } from '../../../test/servers/proxy.ts'
 import { startRedis } from '../../../test/servers/redis.ts'
 import type { Server } from '../../../test/servers/server.ts'
@@ -17,8 +17,10 @@ let count = 0
 
 beforeAll(async () => {
   server = await startRedis()
-  admin = await connectRedis(server.url)
+  admin = await connectRedis(server.url, { retryMs: 10, longestRetryMs: 200 })
 })
+// Some tests kill the server: the next one begins when it can be asked again.
+beforeEach(() => expect.poll(() => admin.watch.isUp, { timeout: 5_000 }).toBe(true))
 afterAll(async () => {
   await admin[Symbol.asyncDispose]()
   await server[Symbol.asyncDispose]()
@@ -33,7 +35,7 @@ interface Opened extends AsyncDisposable {
 
 /** A log on a link of its own, as a process has. */
 async function open(options: RedisLogOptions = {}, url = server.url): Promise<Opened> {
-  const link = await connectRedis(url, { commandTimeoutMs: 2_000, retryMs: 10 })
+  const link = await connectRedis(url, { commandTimeoutMs: 2_000, retryMs: 10, longestRetryMs: 200 })
   const prefix = options.prefix ?? `f${++count}`
   const events: LogEvent[] = []
   const log = await redisLog(link, { ...options, prefix, onEvent: (event) => void events.push(event) })
@@ -301,6 +303,31 @@ test('[I4] what a process held whose connections are gone comes to others within
   expect(performance.now() - from).toBeLessThan(5_000)
   await worker.stop()
   await two.log[Symbol.asyncDispose]()
+}, 20_000)
+
+test('[I4] [WN26] after an outage that was longer than a death takes to notice, others get their time to come back', async () => {
+  await using proxy = await startProxy(server.port)
+  const deadAfterMs = 2_000
+  await using one = await open({ deadAfterMs })
+  await using two = await open({ prefix: one.prefix, deadAfterMs }, proxy.url('redis'))
+  await one.log.append('c/a', items(1))
+  const holder = two.log.consume('c/a', 'g', { ackWaitMs: 60_000 })[Symbol.asyncIterator]()
+  const held = (await holder.next()).value as Delivery
+  const worker = work(one.log, 'c/a')
+  await expect.poll(() => admin.command(undefined, ['HLEN', `${one.prefix}:{c}:processes`])).toBe(2)
+  await server.kill()
+  proxy.refuse()
+  await new Promise((resolve) => setTimeout(resolve, deadAfterMs + 200))
+  await server.start()
+  await one.log.append('c/a', items(1, 2)).catch(() => undefined)
+  await expect.poll(() => one.events.some(({ type }) => type === 'reconnected'), { timeout: 5_000 }).toBe(true)
+  for (let look = 3; look > 0; look--) await one.log.join('c/a', `g${look}`)
+  proxy.accept()
+  await expect.poll(() => two.events.some(({ type }) => type === 'reconnected'), { timeout: 5_000 }).toBe(true)
+  expect(await held.settle('acked')).toBe(true)
+  expect(worker.seen).not.toContain(1)
+  await worker.stop()
+  await holder.return?.()
 }, 20_000)
 
 test('[I14] a server clock that is set two hours ahead steals no lease, and fires no delay', async () => {
