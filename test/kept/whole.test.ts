@@ -1,0 +1,4 @@
+import { wholeCases } from './cases/whole.ts'
+import { BACKENDS } from './support.ts'
+
+wholeCases(BACKENDS)
