@@ -24,6 +24,11 @@ export const ERRORS = {
     text: 'an option has a wrong type, lies out of its range, or does not exist',
     next: 'use a value of the range named in the message; `details` has field, value and allowed',
   },
+  CONFIG_INVALID: {
+    family: 'configuration',
+    text: 'a `.ww` file cannot be read, or says something that cannot be',
+    next: 'mend the places named in the message; `swarmbus check` shows all of them, `details.diagnostics` has them',
+  },
   INVALID_TOPIC: {
     family: 'validation',
     text: 'a topic, pattern or agent name breaks the grammar',

@@ -25,6 +25,7 @@ const notForCalls = (why: string): VerdictRow => ({ kept: 'retry', call: 'drop',
 export const ERROR_VERDICTS: Readonly<Record<ErrorCode, VerdictRow>> = {
   // The same input fails in the same way.
   INVALID_OPTION: pointless('the fault is in the code; it does not mend itself'),
+  CONFIG_INVALID: pointless('the fault is in the file; it does not mend itself'),
   INVALID_TOPIC: pointless('the same name breaks the grammar again'),
   INVALID_MESSAGE: pointless('the same field is wrong again'),
   INVALID_PAYLOAD: pointless('the same data cannot be sent again'),

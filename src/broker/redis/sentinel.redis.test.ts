@@ -54,7 +54,7 @@ test('a master that was made a replica while it stays connected is left for the 
     })
     .toEqual(bytes('OK'))
   expect(cli(replica, 'GET', 'a')).toBe('2')
-})
+}, 60_000)
 
 test('a sentinel that knows no such master, and none that answers, are told apart', async () => {
   await using set = await startSentinelSet()

@@ -216,6 +216,8 @@ test('after the server came back all subscriptions stand again, later frames arr
   await own.kill()
   await expect.poll(() => events[0]?.type).toBe('lost')
   expect(wire.watch?.isUp).toBe(false)
+  // Its connections end one after another.
+  await expect.poll(() => link.watch.isUp).toBe(false)
   const told: string[] = []
   await using between = redisWire(link, { prefix: 'between', onEvent: ({ type }) => told.push(type) })
   expect([between.watch?.isUp, told]).toEqual([false, ['lost']])
