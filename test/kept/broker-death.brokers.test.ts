@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Gap } from '../../src/index.ts'
 import { BROKERS } from './brokers.ts'
 import { childOn } from './children.ts'
 import { ledgerOf, until } from './support.ts'
@@ -107,5 +108,32 @@ describe.each(BROKERS)('on $name', ({ name, make, server }) => {
     }
     expect(new Set(got)).toEqual(new Set(numbers(400)))
     await Promise.all([bus.close(), reader.close()])
+  })
+
+  test('[I16] [W20] a broker that comes back without what it had acknowledged: said as DATA_LOSS, and the range is a gap, never silence', {
+    timeout: LIMIT_MS,
+  }, async () => {
+    await using store = make()
+    const broker = await server()
+    const bus = await store.open()
+    for (const n of numbers(5)) await bus.publish('work.a', n)
+    await broker.kill()
+    await broker.start({ wipe: true })
+    await until(() => bus.health().reasons.some((one) => /work/.test(one)), 'the report')
+    await until(
+      () =>
+        bus
+          .publish('work.a', 5)
+          .then(() => true)
+          .catch(() => false),
+      'a publish',
+    )
+    await expect(Array.fromAsync(bus.replay('work.>'))).rejects.toMatchObject({ code: 'DATA_LOSS' })
+    const gaps: Gap[] = []
+    const left: unknown[] = []
+    for await (const { data } of bus.replay('work.>', { onGap: (gap) => void gaps.push(gap) })) left.push(data)
+    expect(left).toEqual([5])
+    expect(gaps).toMatchObject([{ type: 'gap', stream: 'work/normal', reason: 'lost' }])
+    await bus.close()
   })
 })

@@ -107,7 +107,8 @@ export class Appender {
         failed.length === items.length,
       )
     const stored = results.map((one) => (one as PromiseFulfilledResult<Stored>).value)
-    channel.sawStored((stored.at(-1) as Stored).seq)
+    const fresh = stored.filter(({ duplicate }) => !duplicate)
+    if (fresh.length > 0) channel.sawEntries(partOf(stream), (fresh[0] as Stored).seq, (fresh.at(-1) as Stored).seq)
     const answers = stored.map(
       ({ seq, duplicate }, index): Appended => ({
         ...{ id: (items[index] as Item).message.id, offset: String(offsetOf(seq, 0)), stream, duplicate },
@@ -141,7 +142,7 @@ export class Appender {
     const { channel: name } = channel.names
     let ensured = this.#ensured.get(name)
     if (ensured === undefined) {
-      ensured = ensureStream(this.#io, channel.names, this.#settings)
+      ensured = ensureStream(this.#io, channel.names, this.#settings).then((details) => channel.met(details))
       this.#ensured.set(name, ensured)
       ensured.catch(() => this.#ensured.delete(name))
     }

@@ -10,11 +10,12 @@ import type { StreamRecord } from './follow.ts'
 import { Forwarder } from './forward.ts'
 import { NO_STREAM } from './io.ts'
 import { Janitor } from './janitor.ts'
+import type { Losses } from './losses.ts'
 import { Machine, type MachineEvents, MOST_STEP_MS } from './machine.ts'
 import { type ChannelNames, channelNames } from './names.ts'
 import { type Hall, type LocalConsumer, mustFit, type Place } from './place.ts'
 import { Presence } from './presence.ts'
-import { decodeBatch, type Op } from './records.ts'
+import { decodeBatch, type Op, offsetOf } from './records.ts'
 import { Sender } from './sender.ts'
 import { Supply } from './supply.ts'
 import { Thread, type ThreadOwner } from './thread.ts'
@@ -35,14 +36,16 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
   readonly supply: Supply
   readonly locals = new Map<string, LocalConsumer>()
   readonly watchers = new Set<() => void>()
-  /** From these offsets on the server once began anew: who has read beyond reads from there. */
-  readonly rewinds: number[] = []
   machine: Machine
   closed = false
   readonly #ticker: Ticker
   readonly #janitor: Janitor
   readonly #pumps = new Set<LocalConsumer>()
-  readonly #waiting: { readonly seq: number; readonly resolve: () => void }[] = []
+  readonly #waiting: {
+    readonly seq: number
+    readonly resolve: () => void
+    readonly reject: (error: BusError) => void
+  }[] = []
   readonly #forwarder: Forwarder
   readonly #thread: Thread
   #opening: Promise<void> | undefined
@@ -117,6 +120,10 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
           timer.cancel()
           resolve()
         },
+        reject: (error) => {
+          timer.cancel()
+          reject(error)
+        },
       })
     })
   }
@@ -128,6 +135,22 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
   /** A record was acknowledged with this sequence. */
   sawStored(seq: number): void {
     this.#thread.saw(seq)
+  }
+
+  /** Entries were acknowledged: of that part, the first and the last. */
+  sawEntries(part: string, first: number, last: number): void {
+    this.#thread.losses.stored(part, offsetOf(first, 0), offsetOf(last, 0))
+    this.#thread.saw(last)
+  }
+
+  /** Whoever publishes has met the stream. */
+  met(details: { readonly created: string }): void {
+    this.#thread.met(details)
+  }
+
+  /** What this process knows to have been lost. */
+  get losses(): Losses {
+    return this.#thread.losses
   }
 
   /** The time of the machine by now, as far as it can be guessed. */
@@ -215,10 +238,6 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     this.#thread.heardLost(from, to)
   }
 
-  rewound(offset: number): void {
-    this.rewinds.push(offset)
-  }
-
   grown(): void {
     for (const watcher of this.watchers) watcher()
   }
@@ -228,6 +247,12 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     const count = (await this.sender.submit(op)) as number
     if (count > 0) await this.#janitor.clean()
     return count
+  }
+
+  /** The connection is gone: what was awaited does not come on it. */
+  cutOff(): void {
+    const text = `the connection was lost before the records of "${this.names.channel}" came`
+    for (const { reject } of this.#waiting.splice(0)) reject(new BusError('BROKER_TIMEOUT', text))
   }
 
   /** The connection stands again: what is there is compared with what was, and everything goes on. */

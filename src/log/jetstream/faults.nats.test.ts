@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { startNats } from '../../../test/servers/nats.ts'
@@ -6,7 +7,7 @@ import { connectNats } from '../../broker/nats/connect.ts'
 import type { NatsLink } from '../../broker/nats/link.ts'
 import { isBusError } from '../../kit/errors.ts'
 import { messageMaker } from '../../message/make.ts'
-import type { Delivery, Item, LogEvent, MessageLog } from '../log.ts'
+import type { Delivery, Entry, Gap, Item, LogEvent, MessageLog } from '../log.ts'
 import { type JetStreamLogOptions, jetStreamLog } from './jetstream.ts'
 
 let server: Server
@@ -59,11 +60,21 @@ function worker(
   return controller
 }
 
+/** SIGSTOP, which takes its time: resolves once all threads of the server stand still. */
+async function pause(): Promise<void> {
+  server.pause()
+  const tasks = `/proc/${server.pid}/task`
+  const states = (): unknown[] =>
+    readdirSync(tasks).map((task) => readFileSync(`${tasks}/${task}/stat`, 'utf8').split(') ')[1]?.[0])
+  await expect.poll(() => new Set(states())).toEqual(new Set(['T']))
+}
+
 async function codeOf(run: Promise<unknown>): Promise<string> {
-  return run.then(
-    () => 'ok',
-    (error: unknown) => (isBusError(error) ? error.code : String(error)),
-  )
+  return run.then(() => 'ok', codeOfError)
+}
+
+function codeOfError(error: unknown): string {
+  return isBusError(error) ? error.code : String(error)
 }
 
 test('[I1] after kill -9 of the server all that was answered is handled, and consumers go on within 5 s of its return', async () => {
@@ -107,7 +118,7 @@ test('[I11] with a server that stands still everything settles by its limit, and
   const controller = new AbortController()
   const iterator = log.consume('c/a', 'g', { signal: controller.signal })[Symbol.asyncIterator]()
   const first = (await iterator.next()).value as Delivery
-  server.pause()
+  await pause()
   const before = performance.now()
   const codes = await Promise.all([
     codeOf(log.append('c/a', [item(3)])),
@@ -158,6 +169,83 @@ test('a server that lost its data is told as DATA_LOSS, once, and everybody goes
   await expect.poll(() => seen.at(-1), { timeout: 8_000 }).toBe('after')
   expect(events.filter(({ type }) => type === 'data-loss').length).toBe(1)
   stop.abort()
+})
+
+test('what is stored while the channel is looked at after a reconnect does not count as lost', async () => {
+  const { log, link, events } = await open()
+  const seen: unknown[] = []
+  const stop = worker(log, seen)
+  const acked: unknown[] = []
+  let data = 0
+  const publish = (): Promise<void> =>
+    log.append('c/a', [item(data)]).then(
+      () => void acked.push(data),
+      () => undefined,
+    )
+  for (; data < 20; data++) await publish()
+  for (let round = 0; round < 4; round++) {
+    const back = new Promise<void>((resolve) => {
+      const watching = link.watch.on((event) => {
+        if (event.type !== 'restored') return
+        watching[Symbol.dispose]()
+        resolve()
+      })
+    })
+    await server.kill()
+    await server.start()
+    await back
+    for (const end = performance.now() + 300; performance.now() < end; data++) await publish()
+  }
+  await expect.poll(() => seen.length, { timeout: 5_000 }).toBeGreaterThanOrEqual(acked.length)
+  expect(events.filter(({ type }) => type === 'data-loss')).toEqual([])
+  stop.abort()
+})
+
+test('after a loss a read tells the gap first, one that follows goes on with what is there, and a new process misses nothing', async () => {
+  const { log, link, events } = await open()
+  const controller = new AbortController()
+  const followed: unknown[] = []
+  const show = (one: Entry | Gap): unknown => (one.type === 'entry' ? one.message.data : [one.reason, one.from, one.to])
+  void (async () => {
+    for await (const one of log.read('c/a', { follow: true, signal: controller.signal })) followed.push(show(one))
+  })()
+  const offsets: string[] = []
+  for (const data of [1, 2, 3]) offsets.push((await log.append('c/a', [item(data)]))[0]?.offset as string)
+  await expect.poll(() => followed).toEqual([1, 2, 3])
+  await server.kill()
+  await expect.poll(() => link.watch.isUp).toBe(false)
+  await server.start({ wipe: true })
+  await expect.poll(() => events.filter(({ type }) => type === 'data-loss').length, { timeout: 8_000 }).toBe(1)
+  for (const data of [4, 5]) await log.append('c/a', [item(data)])
+  const gap = ['lost', offsets[0], offsets[2]]
+  expect((await Array.fromAsync(log.read('c/a'))).map(show)).toEqual([gap, 4, 5])
+  expect((await Array.fromAsync(log.read('c/a', { last: 1 }))).map(show)).toEqual([5])
+  expect((await log.streams('c'))[0]?.gaps).toEqual([
+    { type: 'gap', stream: 'c/a', reason: 'lost', from: offsets[0], to: offsets[2] },
+  ])
+  // It had read all that is gone.
+  await expect.poll(() => followed).toEqual([1, 2, 3, 4, 5])
+  controller.abort()
+  const { log: other, events: none } = await open()
+  expect((await Array.fromAsync(other.read('c/a'))).map(show)).toEqual([4, 5])
+  expect(none).toEqual([])
+})
+
+test('whoever only stores hears of a loss as well, however much others have stored since', async () => {
+  const { log, link, events } = await open()
+  for (const data of [1, 2]) await log.append('c/a', [item(data)])
+  await server.kill()
+  await expect.poll(() => link.watch.isUp).toBe(false)
+  await server.start({ wipe: true })
+  const { log: other } = await open()
+  await other.append(
+    'c/a',
+    Array.from({ length: 10 }, (_, data) => item(data)),
+  )
+  await expect.poll(() => log.append('c/a', [item(3)]).then(() => 'ok', codeOfError), { timeout: 8_000 }).toBe('ok')
+  await expect.poll(() => events.filter(({ type }) => type === 'data-loss').length, { timeout: 8_000 }).toBe(1)
+  const [gap] = await Array.fromAsync(log.read('c/a'))
+  expect(gap).toMatchObject({ type: 'gap', reason: 'lost' })
 })
 
 test('a process that dies leaves what it held to another within its grace and a second, in the order of its sessions', async () => {

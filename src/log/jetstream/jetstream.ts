@@ -125,8 +125,10 @@ export async function jetStreamLog(link: NatsLink, options: JetStreamLogOptions 
   }
 
   const watching = link.watch.on((event) => {
-    if (event.type === 'lost') onEvent({ type: 'disconnected', why: event.why })
-    else if (event.type === 'retry') onEvent(event)
+    if (event.type === 'lost') {
+      onEvent({ type: 'disconnected', why: event.why })
+      for (const channel of channels.values()) channel.cutOff()
+    } else if (event.type === 'retry') onEvent(event)
     else {
       onEvent({ type: 'reconnected', downMs: event.downMs, tries: event.tries })
       for (const channel of channels.values()) void channel.restored()
@@ -310,11 +312,11 @@ export async function jetStreamLog(link: NatsLink, options: JetStreamLogOptions 
       if (channel !== undefined) checkStream('log.streams', channel)
       const list = await synced(channel, false)
       return list
-        .flatMap(({ machine }) => [...machine.parts.values()])
-        .filter(({ next }) => next > 0)
-        .map(({ stream, first, next, count, bytes, gaps }) => ({
+        .flatMap(({ machine, losses }) => [...machine.parts.values()].map((part) => ({ part, losses })))
+        .filter(({ part }) => part.next > 0)
+        .map(({ part: { name, stream, first, next, count, bytes, gaps }, losses }) => ({
           ...{ stream, first: String(first), next: String(next), count, bytes },
-          gaps: gaps.filter(({ to }) => Number(to) >= first),
+          gaps: [...losses.of(name), ...gaps.filter(({ to }) => Number(to) >= first)],
         }))
         .sort((a, b) => (a.stream < b.stream ? -1 : 1))
     },

@@ -9,10 +9,10 @@ import type { Group } from './group.ts'
 import type { Io } from './io.ts'
 import type { Machine } from './machine.ts'
 import type { ChannelNames } from './names.ts'
+import type { Part } from './part.ts'
 import type { FromOp, Op } from './records.ts'
 import type { Sender } from './sender.ts'
 import type { Slot } from './slot.ts'
-import type { Supply } from './supply.ts'
 
 /** What the channels of a log share. */
 export interface Hall {
@@ -44,6 +44,18 @@ export interface LocalConsumer extends Source {
   share(): void
 }
 
+/** Gets messages for the consumers of a channel. */
+export interface Supplies {
+  /** The message of an entry that was set aside will be asked for. */
+  prefetch(offset: number): void
+  /** What was loaded, once. */
+  loaded(offset: number): Body | 'lost' | undefined
+  /** `local` looks again once it is there. */
+  load(offset: number, local: LocalConsumer | undefined): void
+  /** A group has met an entry that cannot be read. */
+  damaged(part: Part, offset: number, reason: 'damaged' | 'lost'): void
+}
+
 /** A channel, as those see it who work for it. */
 export interface Place {
   readonly hall: Hall
@@ -51,7 +63,7 @@ export interface Place {
   readonly names: ChannelNames
   readonly bodies: Bodies
   readonly sender: Sender
-  readonly supply: Supply
+  readonly supply: Supplies
   readonly machine: Machine
   readonly locals: ReadonlyMap<string, LocalConsumer>
   readonly closed: boolean

@@ -3,6 +3,7 @@ import { numberOf } from '../checks.ts'
 import type { Entry, Gap, ReadOptions } from '../log.ts'
 import { entryOf } from './bodies.ts'
 import type { Channel } from './channel.ts'
+import type { Loss } from './losses.ts'
 import type { Part } from './part.ts'
 import { offsetOf } from './records.ts'
 
@@ -72,14 +73,17 @@ class PartReader {
   #end = Number.POSITIVE_INFINITY
   /** Holes before this offset were told of, or were not asked for. */
   #toldTo = 0
-  #rewinds: number
+  /** Losses from before this read that it has not come to, and how many there are that it knows of. */
+  #losses: readonly Loss[]
+  #known: number
 
   constructor(channel: Channel, name: string, options: ReadOptions, stop: AbortSignal) {
     this.#channel = channel
     this.#name = name
     this.#options = options
     this.#stop = stop
-    this.#rewinds = channel.rewinds.length
+    this.#losses = channel.losses.all
+    this.#known = this.#losses.length
     const { from, after } = options
     this.#at = Math.max(1, from === undefined ? (numberOf(after ?? '0') as number) + 1 : (numberOf(from) as number))
   }
@@ -89,13 +93,16 @@ class PartReader {
     this.#mustBeOpen()
     if (synced !== undefined) {
       const end = await synced
-      if (end === undefined) return
+      if (end === undefined) {
+        yield* this.#lost(Number.POSITIVE_INFINITY)
+        return
+      }
       this.#end = end
     } else await this.#channel.sync()
     this.#limit()
     this.#toldTo = this.#at
     for (;;) {
-      this.#rewind()
+      yield* this.#rewind()
       if (this.#stop.aborted) return
       if (this.#channel.closed && this.#options.follow === true) return
       this.#mustBeOpen()
@@ -106,7 +113,10 @@ class PartReader {
         if (this.#stop.aborted) return
       }
       if (any || this.#at < Math.min(this.#end, this.#part.next)) continue
-      if (this.#options.follow !== true) return
+      if (this.#options.follow !== true) {
+        yield* this.#lost(Number.POSITIVE_INFINITY)
+        return
+      }
       await this.#grown()
     }
   }
@@ -145,6 +155,8 @@ class PartReader {
     let number = this.#endNumber()
     const first = part.numberFrom(this.#at)
     for (; left > 0 && number > first; number--) if (this.#fits(number - 1)) left--
+    // As many as were asked for are there.
+    if (left === 0) this.#losses = []
     this.#at = Math.max(this.#at, number < part.end ? part.offsetAt(number) : part.next)
   }
 
@@ -212,6 +224,7 @@ class PartReader {
 
   /** Holes that were found between the records of the channel, as far as they lie before the offset. */
   *#holes(before: number): Generator<Gap> {
+    yield* this.#lost(before)
     if (this.#selects) return
     for (const gap of this.#part.gaps) {
       // Those of one entry are told in its place.
@@ -222,12 +235,30 @@ class PartReader {
     }
   }
 
-  /** The server has lost what was read, or all that it had: what it has instead begins there. */
-  #rewind(): void {
-    for (; this.#rewinds < this.#channel.rewinds.length; this.#rewinds++) {
-      this.#at = Math.min(this.#at, this.#channel.rewinds[this.#rewinds] as number)
+  /** What the server had, lost, and has put something else in the place of, as far as that lies before the offset. */
+  *#lost(before: number): Generator<Gap> {
+    for (let loss = this.#losses[0]; loss !== undefined && loss.place <= before; loss = this.#losses[0]) {
+      this.#losses = this.#losses.slice(1)
+      const { since = 0, after, from = after } = this.#options
+      if (since <= loss.wall) yield* this.#gapOf(loss, from === undefined ? 0 : (numberOf(from) as number))
+    }
+  }
+
+  /** The server has lost entries just now: of those this read misses what it had not come to, and goes on with what is there instead. */
+  *#rewind(): Generator<Gap> {
+    const { all } = this.#channel.losses
+    for (; this.#known < all.length; this.#known++) {
+      const loss = all[this.#known] as Loss
+      yield* this.#gapOf(loss, this.#at)
+      this.#at = Math.min(this.#at, Math.max(1, loss.place))
       this.#toldTo = Math.min(this.#toldTo, this.#at)
     }
+  }
+
+  *#gapOf({ gaps }: Loss, from: number): Generator<Gap> {
+    const gap = gaps.get(this.#name)
+    if (gap === undefined || this.#selects || Number(gap.to) < from) return
+    yield { ...gap, from: String(Math.max(Number(gap.from), from)) }
   }
 
   #gap(from: number, to: number, reason: Gap['reason']): Gap {

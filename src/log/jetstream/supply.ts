@@ -1,14 +1,14 @@
 import type { Gap } from '../log.ts'
 import type { Body } from './bodies.ts'
 import type { Part } from './part.ts'
-import type { LocalConsumer, Place } from './place.ts'
+import type { LocalConsumer, Place, Supplies } from './place.ts'
 import { seqOf } from './records.ts'
 
 /** Messages that were fetched for those who have not taken them yet. */
 const MOST_FETCHED = 4_096
 
 /** Gets messages for the consumers of a channel, and finds out what is not there any more. */
-export class Supply {
+export class Supply implements Supplies {
   readonly #channel: Place
   /** All in the channel begin anew without this record. */
   readonly #missed: (seq: number) => void

@@ -2,9 +2,10 @@ import type { Timer } from '../../kit/env.ts'
 import { BusError } from '../../kit/errors.ts'
 import { bootMachine, ensureStream, newestSnapshot, streamDetails } from './bootstrap.ts'
 import { Follower, type StreamRecord } from './follow.ts'
+import type { StreamDetails } from './io.ts'
+import { Losses } from './losses.ts'
 import type { Machine, MachineEvents } from './machine.ts'
 import type { Place } from './place.ts'
-import { offsetOf } from './records.ts'
 
 const AGAIN_MS = 100
 const SURE_MS = 500
@@ -19,18 +20,23 @@ export interface ThreadOwner extends Place, MachineEvents {
   rejoin(): void
   /** Those who wait for more look again. */
   grown(): void
-  /** What the server has from this offset on is not what it had. */
-  rewound(offset: number): void
 }
 
 /** Keeps a process at the stream of a channel: every record once and in order, across losses of the connection and of records. */
 export class Thread {
+  /** What was there, and is not any more. */
+  readonly losses: Losses
   readonly #owner: ThreadOwner
   #follower: Follower | undefined
-  /** When the stream was made: another one of the same name has another time. */
+  /** When the stream was made: another one of the same name has another time. Empty: not known. */
   #created = ''
-  /** The highest sequence that the server is known to have had. */
+  /** The highest sequence that the server is known to have had, and the highest since it was asked last what it has. */
   #seen = 0
+  #fresh = 0
+  /** The machine has begun with what was there. */
+  #isBegun = false
+  /** What the machine knows is gone: all begins anew. */
+  #isGone = false
   #restarting = false
   /** Holes between the records that are allowed for, and those that the others are still to be told of. */
   readonly #holes = new Set<string>()
@@ -41,17 +47,17 @@ export class Thread {
 
   constructor(owner: ThreadOwner) {
     this.#owner = owner
+    this.losses = new Losses(owner.names.channel)
   }
 
   /** Resolves once everything is applied that was there at the time of the call. */
   async begin(): Promise<void> {
     const { hall, names } = this.#owner
-    const details = await ensureStream(hall.io, names, hall.settings)
-    const to = this.#seen
-    this.#created = details.created
-    this.#seen = details.state.last_seq
-    if (to > details.state.last_seq) this.#tell(details.state.last_seq + 1, to)
+    this.#stop()
+    const details = await this.#asked(() => ensureStream(hall.io, names, hall.settings))
+    this.#isGone = false
     await this.#boot()
+    this.#isBegun = true
     await this.#follow()
     await this.#owner.reached(details.state.last_seq)
   }
@@ -59,23 +65,26 @@ export class Thread {
   /** The server has acknowledged this sequence. */
   saw(seq: number): void {
     if (seq > this.#seen) this.#seen = seq
+    if (seq > this.#fresh) this.#fresh = seq
     if (this.#follower !== undefined) this.#expect()
+  }
+
+  /** Whoever stores has met the stream. */
+  met({ created }: { readonly created: string }): void {
+    if (this.#created === '') this.#created = created
+    else if (this.#created !== created) void this.restored(this.#isBegun)
   }
 
   /** The connection stands again. `isOpen`: the channel was followed; otherwise only what it published is looked after. */
   async restored(isOpen: boolean): Promise<void> {
-    if (isOpen) {
+    if (isOpen && this.#isBegun) {
       this.#stop()
       await this.#restart()
       return
     }
     if (this.#seen === 0) return
     try {
-      const details = await streamDetails(this.#owner.hall.io, this.#owner.names)
-      const to = this.#seen
-      const last = details?.state.last_seq ?? 0
-      this.#seen = last
-      if (last < to) this.#tell(last + 1, to)
+      await this.#asked(() => this.#details())
     } catch {
       // The connection is gone again; the next time comes.
     }
@@ -244,14 +253,11 @@ export class Thread {
   async #resume(): Promise<void> {
     const owner = this.#owner
     const { hall, names } = owner
-    let found = await streamDetails(hall.io, names)
-    if (found === undefined) {
-      // A server that has just begun may not know all of its streams yet: only a second answer is believed.
-      await new Promise<void>((resolve) => void owner.env.after(SURE_MS, resolve))
-      found = await streamDetails(hall.io, names)
-    }
-    if (found !== undefined && found.created === this.#created && found.state.last_seq >= this.#seen) {
-      this.#stop()
+    const details =
+      (await this.#asked(() => this.#details())) ??
+      (await this.#asked(() => ensureStream(hall.io, names, hall.settings)))
+    this.#stop()
+    if (!this.#isGone) {
       if (this.#outdated) {
         await this.#reboot()
         return
@@ -260,21 +266,47 @@ export class Thread {
       owner.sender.again()
       return
     }
-    const details = found ?? (await ensureStream(hall.io, names, hall.settings))
-    const from = details.created === this.#created ? details.state.last_seq + 1 : 1
-    const to = this.#seen
     owner.bodies.clear()
     this.#holes.clear()
     this.#unsaid = []
     await this.#boot()
-    this.#created = details.created
-    this.#seen = details.state.last_seq
-    if (to >= from) this.#tell(from, to)
-    owner.rewound(offsetOf(from, 0))
-    this.#stop()
     await this.#follow()
     await owner.reached(details.state.last_seq)
+    this.#isGone = false
     owner.rejoin()
     owner.grown()
+  }
+
+  /** The stream as it is; undefined when there is none. */
+  async #details(): Promise<StreamDetails | undefined> {
+    const { hall, names, env } = this.#owner
+    const found = await streamDetails(hall.io, names)
+    if (found !== undefined) return found
+    // A server that has just begun may not know all of its streams yet: only a second answer is believed.
+    await new Promise<void>((resolve) => void env.after(SURE_MS, resolve))
+    return streamDetails(hall.io, names)
+  }
+
+  /** What the server has, compared with what it had acknowledged before it was asked; what it answers meanwhile may not be in the answer. */
+  async #asked<T extends StreamDetails | undefined>(ask: () => Promise<T>): Promise<T> {
+    const before = this.#seen
+    this.#fresh = 0
+    const details = await ask()
+    // Somebody else may have asked, and have told, at the same time.
+    const known = Math.min(before, this.#seen)
+    const last = details?.state.last_seq ?? 0
+    const isOther = this.#created !== '' && details?.created !== this.#created
+    const from = isOther ? 1 : last + 1
+    this.#created = details?.created ?? ''
+    if (isOther && this.#isBegun) this.#isGone = true
+    if (known < from) {
+      this.#seen = Math.max(this.#seen, last)
+      return details
+    }
+    this.#seen = Math.max(last, this.#fresh)
+    this.losses.add(from, this.#owner.machine)
+    this.#isGone = this.#isBegun
+    this.#tell(from, known)
+    return details
   }
 }
