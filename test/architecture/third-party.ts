@@ -9,6 +9,8 @@ export const THIRD_PARTY: Readonly<Record<string, readonly string[]>> = {
   'src/broker/redis/': ['redis'],
   'src/broker/nats/': ['@nats-io/transport-node'],
   'src/log/jetstream/': ['@nats-io/jetstream'],
+  'src/component/kinds/net/sockets.ts': ['ws'],
+  'src/component/kinds/mcp/connect.ts': ['@modelcontextprotocol/client', '@modelcontextprotocol/client/stdio'],
   [PROGRAM]: ['commander'],
 }
 
@@ -19,9 +21,21 @@ export function packagesOf(table: Readonly<Record<string, readonly string[]>>): 
 } {
   const all = (wanted: boolean): readonly string[] =>
     [
-      ...new Set(Object.entries(table).flatMap(([path, names]) => (path.startsWith(PROGRAM) === wanted ? names : []))),
+      ...new Set(
+        Object.entries(table).flatMap(([path, names]) =>
+          path.startsWith(PROGRAM) === wanted ? names.map(packageOf) : [],
+        ),
+      ),
     ].sort()
   return { dependencies: all(true), optionalPeers: all(false) }
+}
+
+/** `@scope/name/door` is a door of `@scope/name`. */
+function packageOf(specifier: string): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
 }
 
 /** Imports of packages that the table does not list. */
