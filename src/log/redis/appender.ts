@@ -5,6 +5,7 @@ import type { MessageId } from '../../message/ids.ts'
 import type { Appended } from '../log.ts'
 import type { Channel } from './channel.ts'
 import { type Packed, pushItem } from './codec.ts'
+import type { Copies } from './copies.ts'
 import { publishFault, unknownPublish } from './faults.ts'
 import { SCRIPTS } from './scripts.ts'
 
@@ -13,6 +14,7 @@ import { SCRIPTS } from './scripts.ts'
 const MOST_ITEMS = 400
 const MOST_CHARS = 1_048_576
 const MOST_CALLS = 2
+const COPY_MS = 5_000
 
 /** How appends are carried out. */
 export interface AppendSettings {
@@ -21,6 +23,7 @@ export interface AppendSettings {
   readonly timeoutMs: number | undefined
   /** As many replicas must have it before it is acknowledged; 0 for none. */
   readonly replicas: number
+  readonly copies: Copies
 }
 
 interface Job {
@@ -95,13 +98,11 @@ export class Appender {
     }
     args[0] = JSON.stringify(named)
     this.#calls++
-    const stored = this.#channel.change(SCRIPTS.append, args, timeoutMs)
-    const safe = replicas === 0 ? undefined : stored.then(() => this.#copied())
-    safe?.catch(() => undefined)
-    stored
-      .then(async (reply) => {
-        const copies = await safe?.catch(() => 0)
-        this.#answer(jobs, reply as readonly unknown[], copies)
+    this.#channel
+      .change(SCRIPTS.append, args, timeoutMs)
+      .then((reply) => {
+        const appended = this.#answer(jobs, reply as readonly unknown[])
+        return replicas > 0 ? this.#copied(jobs, appended) : this.#resolve(jobs, appended)
       })
       .catch((error: unknown) => {
         for (const { stream, items, reject } of jobs)
@@ -115,22 +116,17 @@ export class Appender {
       })
       .finally(() => {
         this.#calls--
-        this.flush()
+        // Not at once: what was asked before, by whom this has just answered, goes first.
+        if (this.#jobs.size > 0) this.#schedule()
         if (this.#calls === 0) for (const done of this.#idle.splice(0)) done()
       })
   }
 
-  /** How many replicas have everything that was written so far. */
-  async #copied(): Promise<number> {
-    const { replicas, timeoutMs = 5_000 } = this.#settings
-    const args = ['WAIT', String(replicas), String(Math.max(1, Math.floor(timeoutMs / 2)))]
-    return (await this.#channel.link.command(this.#channel.base, args, timeoutMs)) as number
-  }
-
-  #answer(jobs: readonly Job[], reply: readonly unknown[], copies: number | undefined): void {
+  /** What was stored, of each job; undefined for one that was refused, and has been told so. */
+  #answer(jobs: readonly Job[], reply: readonly unknown[]): (readonly Appended[] | undefined)[] {
     this.#channel.lost(reply[0] as readonly Buffer[])
     let at = 1
-    for (const { stream, items, resolve, reject } of jobs) {
+    return jobs.map(({ stream, items, reject }) => {
       const appended: Appended[] = []
       let fault: string | undefined
       for (const { id, key } of items) {
@@ -144,17 +140,37 @@ export class Appender {
           else appended.push({ ...placeOf(text, key ?? id), duplicate: true })
         }
       }
-      if (fault !== undefined) reject(new BusError('STORE_FAILED', `nothing was stored in "${stream}": ${fault}`))
-      else if (copies !== undefined && copies < this.#settings.replicas) {
-        const why = `${copies} of ${this.#settings.replicas} replicas have confirmed it in time`
-        reject(
-          unknownPublish(
-            stream,
-            items.map(({ id }) => id),
-            why,
-          ),
-        )
-      } else resolve(appended)
+      if (fault === undefined) return appended
+      reject(new BusError('STORE_FAILED', `nothing was stored in "${stream}": ${fault}`))
+      return undefined
+    })
+  }
+
+  #resolve(jobs: readonly Job[], appended: readonly (readonly Appended[] | undefined)[]): void {
+    for (let at = 0; at < jobs.length; at++) {
+      const stored = appended[at]
+      if (stored !== undefined) jobs[at]?.resolve(stored)
+    }
+  }
+
+  /** Answers once as many replicas as are asked for have it. */
+  async #copied(jobs: readonly Job[], appended: readonly (readonly Appended[] | undefined)[]): Promise<void> {
+    const { replicas, timeoutMs = COPY_MS, copies } = this.#settings
+    const places = new Map<string, number>()
+    for (const { stream, offset } of appended.flatMap((list) => list ?? [])) {
+      places.set(stream, Math.max(places.get(stream) ?? 0, Number(offset)))
+    }
+    const there = await copies.of(this.#channel.base, places, timeoutMs / 2)
+    if (there >= replicas) return this.#resolve(jobs, appended)
+    const why = `${there} of ${replicas} replicas have confirmed it in time`
+    for (const { stream, items, reject } of jobs) {
+      reject(
+        unknownPublish(
+          stream,
+          items.map(({ id }) => id),
+          why,
+        ),
+      )
     }
   }
 }

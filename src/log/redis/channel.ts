@@ -2,7 +2,7 @@ import type { RedisArg, RedisLink, RedisReply, RedisScript } from '../../broker/
 import type { Env, Timer } from '../../kit/env.ts'
 import { BusError } from '../../kit/errors.ts'
 import type { Ear } from './ear.ts'
-import { isOtherEpoch } from './faults.ts'
+import { isOtherEpoch, isWrongType } from './faults.ts'
 import { SCRIPTS } from './scripts.ts'
 
 /** Milliseconds between two signs of life of a process with consumers, and between two looks whether all is there. */
@@ -232,8 +232,12 @@ export class Channel {
     if (this.link.kind === 'cluster') {
       await this.link.command(`${this.#host.prefix}:channels`, ['SADD', `${this.#host.prefix}:channels`, this.name])
     }
-    const [epoch] = (await this.#call(SCRIPTS.mend, [])) as readonly [Buffer]
-    this.#epoch = epoch.toString()
+    try {
+      const [epoch] = (await this.#call(SCRIPTS.mend, [])) as readonly [Buffer]
+      this.#epoch = epoch.toString()
+    } catch (error) {
+      throw isWrongType(error) ? await this.#hurt(error, undefined) : error
+    }
   }
 
   async #retried(script: RedisScript, args: readonly RedisArg[], timeoutMs?: number): Promise<RedisReply> {
@@ -244,10 +248,20 @@ export class Channel {
       try {
         return await this.#call(script, args, timeoutMs)
       } catch (error) {
+        if (isWrongType(error)) throw await this.#hurt(error, args[0])
         if (!isOtherEpoch(error) || round === ROUNDS) throw error
         if (epoch === this.#epoch) await this.#renew()
       }
     }
+  }
+
+  /** The server says that a key is of another type, but not which one. */
+  async #hurt(error: BusError, of: RedisArg | undefined): Promise<BusError> {
+    const known = [...new Set([...this.listeners].map(({ stream }) => stream))]
+    const found = await this.#call(SCRIPTS.hurt, [...streamsOf(of), ...known]).catch(() => null)
+    if (found === null) return error
+    const text = `WRONGTYPE ${String(found)}`
+    return new BusError(error.code, text, { cause: error, details: { ...error.details, found: String(found) } })
   }
 
   #renewing: Promise<void> | undefined
@@ -291,5 +305,16 @@ export class Channel {
     const reply = await this.link.run(script, this.#keys, [caller, ...args], timeoutMs)
     if (sentMs > this.#heardMs) this.#heardMs = sentMs
     return reply
+  }
+}
+
+/** The streams that the first argument of a script names: one, or a list as JSON. */
+function streamsOf(of: RedisArg | undefined): string[] {
+  const text = String(of ?? '')
+  try {
+    const list = JSON.parse(text) as unknown
+    return Array.isArray(list) ? list.map((one) => String((one as readonly unknown[])[0])) : [text]
+  } catch {
+    return [text]
   }
 }

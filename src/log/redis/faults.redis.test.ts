@@ -217,6 +217,45 @@ test('a key of another type is named, and nothing is stored', async () => {
   expect(await one.log.append('c/b', items(1, 2))).toMatchObject([{ offset: '2' }])
 })
 
+test('a key of another type is named, whichever key of the channel it is', async () => {
+  await using one = await open()
+  await one.log.append('c/a', [...items(1), { message: maker.make('t', 2, { session: 's' }) }])
+  const iterator = one.log.consume('c/a', 'g')[Symbol.asyncIterator]()
+  const held = [(await iterator.next()).value, (await iterator.next()).value] as Delivery[]
+  await iterator.return?.()
+  const base = `${one.prefix}:{c}:`
+  const messageOf = (run: Promise<unknown>): Promise<string> =>
+    run.then(
+      () => 'no fault',
+      (error) => String(error.message),
+    )
+  const group = 'c/a\ng'
+  for (const name of [
+    'state',
+    'processes',
+    'groups:c/a',
+    'm:c/a',
+    `g:${group}`,
+    `o:${group}`,
+    `r:${group}`,
+    `w:${group}`,
+  ]) {
+    const key = `${base}${name}`
+    const kept = `${one.prefix}-kept`
+    const isThere = (await admin.command(undefined, ['EXISTS', key])) === 1
+    if (isThere) await admin.command(undefined, ['RENAME', key, kept])
+    await admin.command(undefined, ['SET', key, 'of another type'])
+    const consumer = one.log.consume('c/a', 'g')[Symbol.asyncIterator]()
+    const told = await Promise.all([messageOf(consumer.next()), messageOf(one.log.groups('c/a'))])
+    expect(told.join(), name).toContain(`WRONGTYPE ${key} is a string and no`)
+    await consumer.return?.()
+    await admin.command(undefined, ['DEL', key])
+    if (isThere) await admin.command(undefined, ['RENAME', kept, key])
+  }
+  expect(held.map(({ offset }) => offset)).toEqual(['1', '2'])
+  expect(one.events).toEqual([])
+})
+
 test('a server that forgot all scripts is given them again', async () => {
   await using one = await open()
   await one.log.append('c/a', items(2))
@@ -359,6 +398,19 @@ test('with replicas a publish is acknowledged once they have it; without enough 
   expect(dataOf(await all(one.log.read('c/a')))).toEqual([1])
   expect(await link.command(undefined, ['XLEN', `${one.prefix}:{c}:s:c/a`])).toBe(1)
 }, 30_000)
+
+test('while a publish waits for replicas that are missing, other calls of its process do not wait', async () => {
+  await using one = await open({ replicas: 1, publishTimeoutMs: 2_000 })
+  const worker = work(one.log, 'c/b')
+  await expect.poll(() => admin.command(undefined, ['SCARD', `${one.prefix}:{c}:waiting:c/b`])).toBe(1)
+  const published = codeOf(one.log.append('c/b', items(1)))
+  // Handled, acknowledged and listed, and still not published.
+  await expect.poll(() => worker.seen).toEqual([1])
+  expect(await one.log.groups('c/b')).toMatchObject([{ acked: 1 }])
+  expect(await Promise.race([published, one.log.join('c/a', 'g')])).toBeUndefined()
+  expect(await published).toBe('PUBLISH_UNKNOWN')
+  await worker.stop()
+})
 
 test('a reader that followed and has ended leaves nobody who must be told', async () => {
   await using one = await open()

@@ -5,6 +5,11 @@ export function isOtherEpoch(error: unknown): boolean {
   return answerOf(error) === 'EPOCH'
 }
 
+/** True when a key is of another type than it should be. */
+export function isWrongType(error: unknown): error is BusError {
+  return answerOf(error) === 'WRONGTYPE'
+}
+
 /** True when the server may have carried the call out. */
 export function isUnknown(error: unknown): boolean {
   return isBusError(error, 'BROKER_TIMEOUT')

@@ -8,6 +8,7 @@ import { channelOf } from '../log.ts'
 import { Appender } from './appender.ts'
 import { baseOf, Channel, type ChannelHost } from './channel.ts'
 import { type Packed, packMessageText, restOf } from './codec.ts'
+import { Copies } from './copies.ts'
 import { Desk } from './desk.ts'
 import { Ear } from './ear.ts'
 import { logFault } from './faults.ts'
@@ -38,6 +39,7 @@ export class Rooms {
   readonly #settings: RoomSettings
   readonly #host: ChannelHost
   readonly #ear: Ear
+  readonly #copies: Copies
   readonly #rooms = new Map<string, Room>()
   #names = 0
 
@@ -47,6 +49,7 @@ export class Rooms {
     const me = `${digits()}${digits()}`
     this.#settings = settings
     this.#ear = new Ear(env, link, me)
+    this.#copies = new Copies(settings)
     this.#host = { ...settings, ear: this.#ear, me }
   }
 
@@ -54,7 +57,7 @@ export class Rooms {
     let room = this.#rooms.get(channel)
     if (room === undefined) {
       const name = (): string => `${this.#host.me}:${++this.#names}`
-      room = new Room(new Channel(this.#host, channel), this.#settings, name)
+      room = new Room(new Channel(this.#host, channel), { ...this.#settings, copies: this.#copies }, name)
       this.#rooms.set(channel, room)
     }
     return room
@@ -74,6 +77,7 @@ export class Rooms {
 
   async close(): Promise<void> {
     await Promise.all([...this.#rooms.values()].map((room) => room.close()))
+    await this.#copies.close()
     await this.#ear.close()
   }
 }
@@ -90,7 +94,7 @@ export class Room {
   #rodeMs = Number.NEGATIVE_INFINITY
   #closed = false
 
-  constructor(channel: Channel, settings: RoomSettings, name: () => string) {
+  constructor(channel: Channel, settings: RoomSettings & { readonly copies: Copies }, name: () => string) {
     this.channel = channel
     this.#settings = settings
     this.#name = name

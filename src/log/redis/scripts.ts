@@ -1,5 +1,6 @@
 import { type RedisScript, redisScript } from '../../broker/redis/link.ts'
 import { APPEND } from './lua-append.ts'
+import { HURT } from './lua-hurt.ts'
 import { BEAT, FIGURES, FIND, FITTING, GROUPED, JOIN, LEAVE, MEND, RANGE, STREAMS, TRIM } from './lua-manage.ts'
 import { SETTLE } from './lua-settle.ts'
 import { TAKE } from './lua-take.ts'
@@ -19,6 +20,7 @@ const made = {
   fitting: FITTING,
   find: FIND,
   mend: MEND,
+  hurt: HURT,
 }
 
 /** The steps of a log on Redis, each atomic. */
