@@ -120,10 +120,16 @@ export class Io {
     return answer
   }
 
+  /** The sequence of the first record of these subjects at or behind one; Infinity when there is none. */
+  async firstFrom(stream: string, subjects: string, seq: number): Promise<number> {
+    const found = await this.get(stream, { seq, next_by_subj: subjects })
+    return found === undefined ? Number.POSITIVE_INFINITY : Number(found.headers?.get('Nats-Sequence'))
+  }
+
   /** One record of a stream; undefined when it is not there. */
   async get(
     stream: string,
-    which: { readonly seq: number } | { readonly last_by_subj: string },
+    which: { readonly seq: number; readonly next_by_subj?: string } | { readonly last_by_subj: string },
   ): Promise<Message | undefined> {
     for (let tries = 1; ; tries++) {
       const answer = await this.#ask(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(which), undefined)
