@@ -75,6 +75,8 @@ export interface TextNode extends Span {
   readonly quote: '"' | "'"
   /** Pieces in order: escapes are resolved, variables are not. Adjacent literal pieces are one. */
   readonly parts: readonly (string | VariableNode)[]
+  /** It stands between three quotes on either side, and may have several lines. */
+  readonly lines?: true
 }
 
 export interface NumberNode extends Span {

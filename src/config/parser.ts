@@ -1,0 +1,202 @@
+import type { DeclarationNode, FileNode, IncludeNode, WordNode } from './ast.ts'
+import type { Diagnostic } from './diagnostic.ts'
+import { expected, type Reading, readBlock, readSecondWord } from './grammar.ts'
+import { CHAR, clip, Lexer } from './lexer.ts'
+import { atMisnamed, indentOf, skipBalanced, skipToDeclaration } from './recovery.ts'
+import type { Source } from './source.ts'
+import { readText } from './texts.ts'
+import { bareEnd, nameEnd } from './words.ts'
+
+/** What became of a text. */
+export interface ParseResult {
+  /**
+   * All that could be read. With errors among the diagnostics it is not whole: entries may be missing, and a kind may have no word.
+   */
+  readonly file: FileNode
+  /** In the order in which they were found. */
+  readonly diagnostics: readonly Diagnostic[]
+}
+
+/** Reads a `.ww` file. Never throws; nothing is looked up and nothing is started. */
+export function parse(source: Source): ParseResult {
+  const lexer = new Lexer(source)
+  const reading: Reading = { lexer, open: [], indent: 0, lacksBrace: undefined }
+  const items: (DeclarationNode | IncludeNode)[] = []
+  for (lexer.skip(); !lexer.atEnd; lexer.skip()) {
+    const item = atInclude(lexer) ? readInclude(lexer) : readDeclaration(reading)
+    if (item !== undefined) items.push(item)
+  }
+  const file: FileNode = { type: 'file', start: 0, end: source.text.length, items, comments: lexer.comments }
+  return { file, diagnostics: lexer.log.list }
+}
+
+const INCLUDE = /include[ \t]*(?:["']|[ \t][^\s=:{])/y
+
+function atInclude(lexer: Lexer): boolean {
+  INCLUDE.lastIndex = lexer.at
+  return INCLUDE.test(lexer.text) && nameEnd(lexer.text, lexer.at) === lexer.at + 'include'.length
+}
+
+function readInclude(lexer: Lexer): IncludeNode | undefined {
+  const start = lexer.at
+  lexer.at += 'include'.length
+  lexer.skip()
+  if (lexer.next === CHAR.quote || lexer.next === CHAR.apostrophe) {
+    const path = readText(lexer)
+    return { type: 'include', start, end: lexer.at, path }
+  }
+  const from = lexer.at
+  const end = bareEnd(lexer.text, from, true)
+  const text = lexer.text.slice(from, end)
+  if (end === from || !/^[ \t]*(?:#.*)?$/.test(lexer.restOfLine(end))) {
+    freeText(lexer, start)
+    return undefined
+  }
+  lexer.at = end
+  lexer.log.add('bare-text', { start: from, end }, `\`${clip(text)}\` is read as a text`, `write "${clip(text)}"`)
+  return { type: 'include', start, end, path: { type: 'text', start: from, end, quote: '"', parts: [text] } }
+}
+
+function readDeclaration(reading: Reading): DeclarationNode | undefined {
+  const { lexer } = reading
+  const start = lexer.at
+  const name = readName(lexer)
+  if (name === undefined) {
+    stray(lexer)
+    return undefined
+  }
+  lexer.skip()
+  const colon = lexer.next === CHAR.colon
+  if (colon) {
+    const span = { start: lexer.at, end: lexer.at + 1 }
+    lexer.log.add(
+      'colon-declaration',
+      span,
+      `\`${clip(name.text)}\` is declared with \`:\``,
+      `write \`${clip(name.text)} = …\``,
+    )
+  }
+  if (!colon && lexer.next !== CHAR.equals) {
+    noEquals(lexer, name)
+    return undefined
+  }
+  lexer.at++
+  reading.indent = indentOf(lexer.text, start) ?? 0
+  const kind = readKind(lexer)
+  if (kind === undefined) return undefined
+  const block = readBlock(reading)
+  return { type: 'declaration', start, end: lexer.at, name, kind, block }
+}
+
+/** The words of a kind, up to its `{`; undefined when there is none, which is told. */
+function readKind(lexer: Lexer): readonly WordNode[] | undefined {
+  const behind = lexer.at
+  if (lexer.skip() && lexer.next !== CHAR.openBlock && atNextDeclaration(lexer)) {
+    endOfLine(lexer, behind, 'a kind such as `llm openai`')
+    return undefined
+  }
+  const first = readName(lexer)
+  if (first === undefined) {
+    expected(
+      lexer,
+      'a kind such as `llm openai`',
+      lexer.at,
+      'only blocks with a kind stand outside: `name = kind { … }`',
+    )
+    if (lexer.next === CHAR.openBlock) return []
+    skipToDeclaration(lexer)
+    return undefined
+  }
+  const second = lexer.skip() ? readSecondWord(lexer, false) : readName(lexer)
+  const end = second?.end ?? first.end
+  const newLine = lexer.skip() || lexer.text.slice(end, lexer.at).search(/[\r\n]/) >= 0
+  if (lexer.next !== CHAR.openBlock) {
+    const what = second === undefined ? 'another word of the kind, or `{`' : '`{`'
+    if (newLine || lexer.atEnd) endOfLine(lexer, end, what)
+    else expected(lexer, what)
+    if (!passToBlock(lexer)) return undefined
+  }
+  return second === undefined ? [first] : [first, second]
+}
+
+function readName(lexer: Lexer): WordNode | undefined {
+  const start = lexer.at
+  const end = nameEnd(lexer.text, start)
+  if (end === start || bareEnd(lexer.text, start, false) !== end) return undefined
+  lexer.at = end
+  return { type: 'word', start, end, text: lexer.text.slice(start, end) }
+}
+
+/** What stands outside of all declarations and begins none. */
+function stray(lexer: Lexer): void {
+  const code = lexer.next
+  if (code === CHAR.closeBlock || code === CHAR.closeList) {
+    const span = { start: lexer.at, end: lexer.at + 1 }
+    lexer.log.add(
+      'stray-bracket',
+      span,
+      `found ${lexer.describe()}, expected a declaration such as \`name = kind { … }\``,
+    )
+    lexer.at++
+    return
+  }
+  if (atMisnamed(lexer.text, lexer.at)) {
+    const quoted = code === CHAR.quote || code === CHAR.apostrophe
+    const hint = quoted
+      ? 'a name stands without quotes'
+      : 'names begin with a letter or `_` and go on with letters, digits, `_` and `-`'
+    expected(lexer, 'the name of a declaration', lexer.at, hint)
+    passToBlock(lexer)
+    skipBalanced(lexer)
+    return
+  }
+  freeText(lexer, lexer.at)
+}
+
+function freeText(lexer: Lexer, start: number): void {
+  const line = lexer.restOfLine(start).trimEnd()
+  const hint = line.startsWith('//') || line.startsWith('/*') ? 'comments begin with `#`' : undefined
+  const span = { start, end: start + line.length }
+  lexer.log.add(
+    'free-text',
+    span,
+    `found \`${clip(line)}\`, expected a declaration such as \`name = kind { … }\``,
+    hint,
+  )
+  skipToDeclaration(lexer)
+}
+
+function noEquals(lexer: Lexer, name: WordNode): void {
+  const headless =
+    lexer.next === CHAR.openBlock ||
+    /^[\p{L}\p{M}\p{N}_-]+(?:[ \t]+[\p{L}\p{M}\p{N}_-]+)?[ \t]*\{/u.test(lexer.restOfLine())
+  if (!headless) {
+    lexer.at = name.start
+    freeText(lexer, name.start)
+    return
+  }
+  expected(lexer, `\`=\` behind \`${clip(name.text)}\``)
+  passToBlock(lexer)
+  skipBalanced(lexer)
+}
+
+/** Passes the rest of a line up to its `{`; without one, up to the next declaration. */
+function passToBlock(lexer: Lexer): boolean {
+  const open = lexer.restOfLine().search(/[{#]/)
+  if (open >= 0 && lexer.text.charCodeAt(lexer.at + open) === CHAR.openBlock) {
+    lexer.at += open
+    return true
+  }
+  if (!atNextDeclaration(lexer)) skipToDeclaration(lexer)
+  return false
+}
+
+function atNextDeclaration(lexer: Lexer): boolean {
+  const end = nameEnd(lexer.text, lexer.at)
+  return end > lexer.at && /^[ \t]*=/.test(lexer.restOfLine(end))
+}
+
+function endOfLine(lexer: Lexer, at: number, what: string): void {
+  const found = lexer.lineEnd(at) >= lexer.text.length ? 'the end of the file' : 'the end of the line'
+  lexer.log.add('expected', { start: at, end: at }, `found ${found}, expected ${what}`)
+}

@@ -1,0 +1,106 @@
+// How reading goes on behind an error: at the next place where something whole can begin, so that one mistake is told once.
+
+import { CHAR, isLineEnd, type Lexer } from './lexer.ts'
+import { textEnd } from './texts.ts'
+import { isBlank } from './words.ts'
+
+const OPEN_PAREN = 0x28
+const WORD = '[\\p{L}_][\\p{L}\\p{M}\\p{N}_-]*'
+const TEXT = `"(?:[^"\\\\\\r\\n]|\\\\.)*"|'(?:[^'\\\\\\r\\n]|\\\\.)*'`
+const HEAD = `${WORD}(?:[ \\t]+${WORD})?[ \\t]*\\{`
+const DECLARATION = new RegExp(`${WORD}[ \\t]*=[ \\t]*${HEAD}`, 'uy')
+const TOP = new RegExp(`${WORD}[ \\t]*(?:=|:[ \\t]*${HEAD})|include[ \\t]+["']`, 'uy')
+const MISNAMED = new RegExp(`[^\\s={}#]+[ \\t]*=[ \\t]*${HEAD}`, 'uy')
+const ENTRY = new RegExp(`(?:${WORD}|[\\p{N}][\\p{N}.]*|${TEXT})[ \\t]*[:=](?!//)`, 'uy')
+const RESUMED = new RegExp(`${WORD}[ \\t]+["'{[$\\p{N}]|\\{`, 'uy')
+const SPACED_ENTRY = new RegExp(`(?:${WORD}|${TEXT})[ \\t]*(?:=|:(?=[\\s"'{[$]))`, 'uy')
+
+function looksLike(pattern: RegExp, text: string, at: number): boolean {
+  pattern.lastIndex = at
+  return pattern.test(text)
+}
+
+/** True when a whole head of a declaration is next: `name = word word {`. */
+export const atDeclaration = (text: string, at: number) => looksLike(DECLARATION, text, at)
+
+/** True when an entry seems to begin here: `key:` or `key =`. */
+export const atEntry = (text: string, at: number) => looksLike(ENTRY, text, at)
+
+/** As {@link atEntry}, but not for `llama3:8b`, which may be an item of a list. */
+export const atSpacedEntry = (text: string, at: number) => looksLike(SPACED_ENTRY, text, at)
+
+/** True when a declaration is next whose name is none. */
+export const atMisnamed = (text: string, at: number) => looksLike(MISNAMED, text, at)
+
+/** How far the line of an offset is indented; undefined when something stands before the offset. */
+export function indentOf(text: string, at: number): number | undefined {
+  let start = at
+  while (start > 0 && !isLineEnd(text.charCodeAt(start - 1))) {
+    if (!isBlank(text.charCodeAt(start - 1))) return undefined
+    start--
+  }
+  return at - start
+}
+
+/** True when a brace of the text is never closed. */
+export function lacksBrace(text: string): boolean {
+  let depth = 0
+  for (let at = 0; at < text.length; ) {
+    const code = text.charCodeAt(at)
+    if (code === CHAR.openBlock) depth++
+    else if (code === CHAR.closeBlock && depth > 0) depth--
+    at = pass(text, at)
+  }
+  return depth > 0
+}
+
+/** Passes a block or list that is not read, with all that is in it. */
+export function skipBalanced(lexer: Lexer): void {
+  let depth = 0
+  while (!lexer.atEnd) {
+    const code = lexer.next
+    if (code === CHAR.openBlock || code === CHAR.openList) depth++
+    if (code === CHAR.closeBlock || code === CHAR.closeList) depth--
+    passOne(lexer)
+    if (depth <= 0) return
+  }
+}
+
+/** Passes what is left of an entry or an item: up to a comma, a closing bracket, or a line on which another one begins. */
+export function skipEntry(lexer: Lexer): void {
+  while (!lexer.atEnd) {
+    const code = lexer.next
+    if (code === CHAR.comma || code === CHAR.closeBlock || code === CHAR.closeList) return
+    if (code === CHAR.openBlock || code === CHAR.openList) skipBalanced(lexer)
+    else if (code === OPEN_PAREN) lexer.at += /^\([^()]*\)|/.exec(lexer.restOfLine())![0].length || 1
+    else passOne(lexer)
+    if (lexer.skip() && (atEntry(lexer.text, lexer.at) || looksLike(RESUMED, lexer.text, lexer.at))) return
+  }
+}
+
+/** Passes everything up to a line on which a declaration or an include begins; returns where the last of it ends. */
+export function skipToDeclaration(lexer: Lexer): number {
+  let end = lexer.at
+  while (!lexer.atEnd) {
+    if (lexer.next === CHAR.openBlock) skipBalanced(lexer)
+    else passOne(lexer)
+    end = lexer.at
+    if (lexer.skip() && (looksLike(TOP, lexer.text, lexer.at) || atMisnamed(lexer.text, lexer.at))) break
+  }
+  return end
+}
+
+function passOne(lexer: Lexer): void {
+  if (lexer.next === CHAR.hash) lexer.skip()
+  else lexer.at = pass(lexer.text, lexer.at)
+}
+
+/** Behind the character, text or comment that begins here. */
+function pass(text: string, at: number): number {
+  const code = text.charCodeAt(at)
+  if (code === CHAR.quote || code === CHAR.apostrophe) return textEnd(text, at)
+  if (code !== CHAR.hash) return at + 1
+  let end = at
+  while (end < text.length && !isLineEnd(text.charCodeAt(end))) end++
+  return end
+}
