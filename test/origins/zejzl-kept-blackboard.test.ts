@@ -3,11 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { type BoardChange, openBlackboard } from '../../src/agent/index.ts'
-import { openBus } from '../../src/index.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { openBlackboard } from '../../src/agent/index.ts'
 import { type MessageLog, memoryLog, sqliteLog } from '../../src/log/index.ts'
-import { until } from '../kept/support.ts'
+import { type Place, type PlaceKind, zejzlKeptBlackboardCases } from './cases/zejzl-kept-blackboard.ts'
 
 function file(): string {
   const folder = mkdtempSync(join(tmpdir(), 'swarmbus-board-'))
@@ -15,12 +14,7 @@ function file(): string {
   return join(folder, 'swarm.db')
 }
 
-interface Place {
-  /** Opens the log as a restarted program would. */
-  reopen(): Promise<MessageLog>
-}
-
-const PLACES = [
+const PLACES: readonly PlaceKind[] = [
   { name: 'memory', make: inMemory },
   { name: 'sqlite', make: onDisk },
 ]
@@ -29,7 +23,7 @@ const PLACES = [
 function inMemory(): Place {
   const log = memoryLog()
   onTestFinished(() => log[Symbol.asyncDispose]())
-  return { reopen: async () => log }
+  return { reopen: async () => log, beside: async () => log }
 }
 
 function onDisk(): Place {
@@ -42,69 +36,11 @@ function onDisk(): Place {
       log = await sqliteLog(path)
       return log
     },
+    beside: async () => log as MessageLog,
   }
 }
 
-describe.each(PLACES)('on $name', ({ make }) => {
-  test('[Z65] values are written, read, deleted and listed with version and time, and survive a restart', async () => {
-    const place = make()
-    const board = await openBlackboard(await place.reopen(), { agent: 'harold' })
-    const goal = await board.write('plan.goal', { title: 'ship', steps: [1, 2, { deep: null }] })
-    await board.write('plan.owner', 'pink')
-    await board.write('other', 1)
-    expect(await board.delete('plan.owner')).toBe(true)
-    expect(goal).toMatchObject({ key: 'plan.goal', version: 1, by: 'harold' })
-    expect(goal.time).toBeGreaterThan(1.7e12)
-    await board[Symbol.asyncDispose]()
-
-    await using again = await openBlackboard(await place.reopen())
-    expect(again.read('plan.goal')).toEqual(goal)
-    expect(again.list('plan.').map((one) => one.key)).toEqual(['plan.goal'])
-    expect(again.read('plan.owner')).toBeUndefined()
-    // Versions go on where they were: what was read before the restart is told from what is there now.
-    expect((await again.write('plan.owner', 'red')).version).toBe(5)
-    await expect(again.write('plan.goal', 'x', { expect: 5 })).rejects.toMatchObject({
-      code: 'VERSION_CONFLICT',
-      details: { key: 'plan.goal', expected: 5, actual: 1 },
-    })
-  })
-
-  test('[Z65] agents hear of each change, in one order for all of them', async () => {
-    const log = await make().reopen()
-    const boards = await Promise.all(['pink', 'red', 'blue'].map((agent) => openBlackboard(log, { agent })))
-    const heard = boards.map((board) => {
-      const changes: BoardChange[] = []
-      board.watch('', (change) => changes.push(change))
-      return changes
-    })
-    const writes = Array.from({ length: 30 }, async (_, index) => {
-      const board = boards[index % 3]
-      if (index % 10 === 9) await board?.delete(`k${index % 4}`)
-      else await board?.write(`k${index % 4}`, index)
-    })
-    await Promise.all(writes)
-    const { version } = boards[0]?.stats() ?? { version: 0 }
-    await until(() => boards.every((board) => board.stats().version === version), 'the changes')
-    expect(heard[0]?.length).toBe(version)
-    expect(heard[1]).toEqual(heard[0])
-    expect(heard[2]).toEqual(heard[0])
-    expect(new Set(heard[0]?.map((change) => change.by))).toEqual(new Set(['pink', 'red', 'blue']))
-    for (const board of boards) await board[Symbol.asyncDispose]()
-  })
-
-  test('[Z65] a board on the log of a bus leaves the channels and the replay of the bus alone', async () => {
-    const log = await make().reopen()
-    const bus = await openBus(log)
-    await using board = await openBlackboard(log)
-    for (let value = 0; value < 5; value++) await board.write('k', value)
-    await bus.publish('tasks.a', 1)
-    const names = (await bus.channels()).map((channel) => channel.name)
-    const replayed: unknown[] = []
-    for await (const message of bus.replay('>')) replayed.push(message.data)
-    expect([names, replayed]).toEqual([['tasks'], [1]])
-    await bus.close()
-  })
-})
+zejzlKeptBlackboardCases(PLACES)
 
 /** What a child said before it was killed: the newest state of each key that was answered. */
 interface Life {
