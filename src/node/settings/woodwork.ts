@@ -19,6 +19,8 @@ import {
 export interface WoodworkBusSettings {
   /** `auto` (default): as WOODWORK_ENV, REDIS_URL and NATS_URL say. `memory` and `in_memory` are the same. */
   readonly type?: WoodworkBusType
+  /** Any url that `openBus` takes, in place of a type and the url of a broker. */
+  readonly url?: string
   /** Default: REDIS_URL. */
   readonly redis_url?: string
   /** Default: NATS_URL. */
@@ -48,6 +50,7 @@ const TTL_S = 3_600
 
 const RULES: Readonly<Record<string, Rule>> = {
   type: oneOf(WOODWORK_BUS_TYPES),
+  url: aText,
   redis_url: aText,
   nats_url: aText,
   stream_prefix: aPrefix,
@@ -135,7 +138,15 @@ function limitsOf(url: string): keyof typeof LIMITS {
 }
 
 function chosen(settings: WoodworkBusSettings, environment: Environment): Choice {
-  const { type = 'auto', redis_url, nats_url } = settings
+  const { type = 'auto', url, redis_url, nats_url } = settings
+  if (url !== undefined) {
+    if (settings.type !== undefined) refuse('url', url, `nothing beside the type "${type}"`)
+    for (const field of ['redis_url', 'nats_url'] as const) {
+      const other = settings[field]
+      if (other !== undefined) refuse(field, other, 'nothing beside "url"')
+    }
+    return named(url)
+  }
   switch (type) {
     case 'auto':
       if (redis_url !== undefined && nats_url !== undefined) {
