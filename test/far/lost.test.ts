@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { expect, onTestFinished, test } from 'vitest'
 import { type Bus, BusError } from '../../src/index.ts'
 import { framesOf, swarm, thrown } from './swarm.ts'
 
@@ -40,6 +41,33 @@ test('[V59] a process that is lost: its open requests and streams end with PROCE
   expect((await receipt).deliveries).toMatchObject([{ name: 'p1', outcome: 'failed', error: { code: 'PROCESS_LOST' } }])
   expect(await thrown(a.request('slow', 1))).toMatchObject({ code: 'NO_RESPONDERS' })
   expect(await thrown(a.send('reader', 1))).toMatchObject({ code: 'UNKNOWN_AGENT' })
+})
+
+test('[V59] a process that dies before its first beat is missed as soon as any other', async () => {
+  await using all = await swarm(1, { requestTimeoutMs: 60_000 })
+  const [a] = all.buses as [Bus]
+  const joining = all.join({ name: 'p1' })
+  // What it says of itself at first is all that is heard of it.
+  all.wires[1]!.lose = (bytes) => new TextDecoder().decode(bytes).includes('"t":"beat"')
+  const b = await joining
+  b.subscribe('slow', never)
+  await all.env.settle()
+  const slow = thrown(a.request('slow', 1))
+  await all.env.settle()
+  all.wires[1]!.cut()
+  await all.env.advance(6_000)
+  expect(await slow).toMatchObject({ code: 'PROCESS_LOST', details: { name: 'p1', why: 'silent' } })
+})
+
+test('many processes that come at the same moment, and beat more and more seldom, never take each other for dead', async () => {
+  await using all = await swarm(20)
+  const left: unknown[] = []
+  const note = (fields: unknown): void => void left.push(fields)
+  subscribe('swarmbus.process.left', note)
+  onTestFinished(() => void unsubscribe('swarmbus.process.left', note))
+  await all.env.advance(60_000)
+  expect(left).toEqual([])
+  expect(all.buses.map((bus) => bus.processes().length)).toEqual(all.buses.map(() => 19))
 })
 
 test('[V59] with another responder at work, a request goes on when one process is lost', async () => {

@@ -68,6 +68,7 @@ const FIELDS: Readonly<Record<FrameType, Readonly<Record<string, Rule>>>> = {
   here: {
     name: aName,
     epoch: count,
+    ms: optional(count),
     base: count,
     seq: count,
     full: aFlag,

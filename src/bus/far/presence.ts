@@ -45,6 +45,8 @@ export class Presence {
   #seq = 0
   #epoch = 0
   #beat: Timer | undefined
+  /** Milliseconds from the beat before to the next one, as the others are told. */
+  #beatMs = QUICK_BEAT_MS
   #waiting: Timer | undefined
   /** Processes that are said to be there, by those who answered. */
   readonly #expected = new Set<string>()
@@ -78,8 +80,8 @@ export class Presence {
   join(): void {
     if (this.#closed) return
     this.#told = true
-    this.#tellAll(undefined, true)
     this.#arm()
+    this.#tellAll(undefined, true)
     this.#waiting = this.#host.env.after(ALONE_MS, () => {
       if (this.#answers === 0) this.#becomeReady()
       else this.#waiting = this.#host.env.after(JOIN_MS - ALONE_MS, () => this.#becomeReady())
@@ -108,8 +110,8 @@ export class Presence {
     if (!this.#told || this.#closed) return
     this.#epoch++
     this.#seq++
-    this.#tellAll(undefined, true)
     this.#arm()
+    this.#tellAll(undefined, true)
   }
 
   close(): void {
@@ -124,6 +126,7 @@ export class Presence {
   here(frame: Frame): void {
     const { known, joined, broken, incomplete } = this.#others.apply(frame)
     if (known === undefined) return
+    this.#expect(frame)
     if (broken) this.#host.left(known, 'broken')
     if (incomplete) this.#host.say('sync', frame.from, {})
     if (joined) this.#host.joined(known)
@@ -131,10 +134,15 @@ export class Presence {
     else if (frame.fields.full === true && known.seq >= 0) this.#answered(frame)
   }
 
-  beat({ from, fields }: Frame): void {
-    if (!this.#others.heard(from, fields.epoch as number, fields.seq as number)) this.#host.say('sync', from, {})
-    // As it says itself how often it will; never less patient than with the shortest beat.
-    else this.#beats.set(from, Math.min(BEAT_MS, Math.max(QUICK_BEAT_MS, (fields.ms as number | undefined) ?? BEAT_MS)))
+  beat(frame: Frame): void {
+    const { from, fields } = frame
+    if (this.#others.heard(from, fields.epoch as number, fields.seq as number)) this.#expect(frame)
+    else this.#host.say('sync', from, {})
+  }
+
+  /** The next beat comes when the process says; nobody is less patient than with the shortest one. */
+  #expect({ from, fields: { ms } }: Frame): void {
+    this.#beats.set(from, Math.min(BEAT_MS, Math.max(QUICK_BEAT_MS, (ms as number | undefined) ?? BEAT_MS)))
   }
 
   sync({ from }: Frame): void {
@@ -242,20 +250,22 @@ export class Presence {
     }
   }
 
-  #head(): { readonly name: string; readonly epoch: number } {
-    return { name: this.#host.name, epoch: this.#epoch }
+  #head(): { readonly name: string; readonly epoch: number; readonly ms: number } {
+    return { name: this.#host.name, epoch: this.#epoch, ms: this.#beatMs }
   }
 
   #arm(): void {
     this.#beat?.cancel()
     const armedMs = this.#host.env.monotonicMs()
     const ms = Math.min(BEAT_MS, QUICK_BEAT_MS + MORE_FOR_EACH_MS * this.#others.size)
+    this.#beatMs = ms
     this.#beat = this.#host.env.after(ms, () => {
       if (this.#closed) return
-      this.#host.say('beat', undefined, { epoch: this.#epoch, seq: this.#seq, ms })
+      // First, since the others are told how long it is until the next one: it may be longer than it was until this one.
+      this.#arm()
+      this.#host.say('beat', undefined, { epoch: this.#epoch, seq: this.#seq, ms: this.#beatMs })
       // Whoever stood still itself has not read what the others said meanwhile: it judges at the next beat.
       if (this.#host.env.monotonicMs() - armedMs < 2 * ms) this.#lookForSilent()
-      this.#arm()
     })
   }
 
