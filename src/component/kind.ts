@@ -1,6 +1,6 @@
 import type { Handler } from '../bus/handler.ts'
 import type { Env } from '../kit/env.ts'
-import type { Component } from './component.ts'
+import type { Component, EventFunction } from './component.ts'
 import type { Role } from './role.ts'
 import type { ComponentSpec } from './spec.ts'
 
@@ -63,6 +63,12 @@ export interface MakeContext {
   readonly terminal: Terminal
   /** The behaviour of another component, which was made before: references are made first. Throws UNKNOWN_AGENT. */
   behaviour(name: string): Behaviour
+  /** Every component of the swarm, in the order of the file. */
+  components(): readonly { readonly name: string; readonly kind: string; readonly role: Role }[]
+  /** Told of every event of every component, after the pipes, and only of what no pipe stopped. Its faults are counted. Returns how to end it. */
+  observe(run: EventFunction): () => void
+  /** Resolves once nothing that was emitted or asked before, or follows from it, waits or is in hand in a component of this process. */
+  idle(): Promise<void>
   /** A line for whoever runs the swarm: an address that is listened on, a choice that was made. */
   tell(line: string): void
 }
@@ -87,16 +93,32 @@ export interface ToolDescription {
 /** What one kind does: the component around it does the rest (registration, hooks, pipes, routing, figures). */
 export interface Behaviour {
   /**
-   * Called for what is routed or asked. Its result answers a request; that of anything routed is emitted as `produces`; undefined is
-   * neither. An async generator answers a request as a stream; of anything routed its parts are collected, unless the targets stream.
+   * Called for what is routed or asked; `message.headers.event` is the event, `message.from` its component. Its result answers a
+   * request; that of anything routed is emitted as `produces`; undefined is neither. The parts of an async generator answer
+   * `requestStream` one by one, and go to targets that stream as a stream, if the behaviour allows it; else they are collected: texts
+   * and bytes are joined, anything else becomes a list.
    */
   readonly handle?: Handler
   /** Default `response_generated`. */
   readonly produces?: string
+  /** Events that go to its targets besides those that always do; `produces` is one. */
+  readonly routes?: readonly string[]
+  /** Takes streams: `message.data` is then the text `stream:ID`, for `readStream`. Default false: it gets the collected parts. */
+  readonly streamingInput?: boolean
+  /** Its parts may be handed on as a stream. Default false. */
+  readonly streamingOutput?: boolean
+  /** Most messages in hand at once. Default: as the bus has it. */
+  readonly concurrency?: number
+  /** Milliseconds that one handling may take. Default: as the bus has it. */
+  readonly handlerTimeoutMs?: number
+  /** What it can do, for those who look for a capability. */
+  readonly capabilities?: readonly string[]
   /** What it can be asked as a tool: `{ action, inputs }`. */
   readonly tools?: () => readonly ToolDescription[]
   /** Begins: everything that it emits, it emits by the component. Resolves once it is ready. */
   readonly start?: (own: Component) => void | Promise<void>
+  /** Takes nothing new from outside; answers still go out. Called first when the swarm stops. */
+  readonly pause?: () => void | Promise<void>
   /** Ends, within the limit. Called once, also when `start` has failed. */
   readonly stop?: (limitMs: number) => void | Promise<void>
   /** For an input: resolves when there is nothing more to come, and every answer to what came was given. */

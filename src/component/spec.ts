@@ -1,3 +1,5 @@
+import type { Role } from './role.ts'
+
 // What a component is made from: a declaration of a `.ww` file with its variables and names resolved, or the same written in code.
 
 /** The name of another component as the value of a setting. */
@@ -17,7 +19,10 @@ export class Reference {
   }
 }
 
-/** The value of a setting. A block that has a kind of its own (`memory short_term { … }`) is a component without a name of its own: see {@link ComponentSpec.parts}. */
+/**
+ * The value of a setting. A block that has a kind of its own (`memory short_term { … }`) is a component as well: it gets a name, and a
+ * reference stands in its place.
+ */
 export type Setting =
   | string
   | number
@@ -40,10 +45,16 @@ export interface ComponentSpec {
   readonly name: string
   /** The kind as the catalogue has it: `llm openai`, `memory`. */
   readonly kind: string
+  /** What it plays in the swarm. Default: what its kind does. */
+  readonly role?: Role
   /** All that stands in its block, but for `to`, hooks and pipes. Keys in the order in which they stand. */
   readonly settings: Readonly<Record<string, Setting>>
   /** Where its output goes: names of components. Undefined: it says nothing, and is inferred; empty: nowhere. */
   readonly to?: readonly string[]
+  /** Those of `to` that close a loop on purpose: no fault of the routes, and ended by the hop limit. */
+  readonly feedback?: readonly string[]
+  /** Events that go to its targets besides those that always do. */
+  readonly routes?: readonly string[]
   readonly hooks?: readonly ScriptSpec[]
   readonly pipes?: readonly ScriptSpec[]
   /** Undefined for what was made in code. */

@@ -149,6 +149,21 @@ export const ERRORS = {
     text: 'a handler ran longer than `handlerTimeoutMs`',
     next: 'obey `context.signal`, call `context.extend()`, or raise `handlerTimeoutMs`',
   },
+  PIPE_FAILED: {
+    family: 'handler',
+    text: 'a pipe threw: what a component emitted was stopped there and went no further',
+    next: 'look at `cause`; the pipe is in `details.pipe`. Redrive the dead letter once it is mended, or make the pipe `optional`',
+  },
+  ROUTE_FAILED: {
+    family: 'agent',
+    text: 'what a component emitted could not be brought to one of its targets',
+    next: 'look at `cause`; mend the route named in the message, then redrive the dead letter',
+  },
+  START_FAILED: {
+    family: 'configuration',
+    text: 'a component could not be made, or was not ready in time',
+    next: 'look at `cause`; the component is in `details.component`',
+  },
   CANCELLED: {
     family: 'bus',
     text: 'the caller gave up through its abort signal',

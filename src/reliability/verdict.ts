@@ -40,6 +40,9 @@ export const ERROR_VERDICTS: Readonly<Record<ErrorCode, VerdictRow>> = {
   SESSION_ENDED: pointless('a closed session stays closed until someone opens it'),
   SCHEMA_TOO_NEW: pointless('it needs another version of the program'),
   DATA_LOSS: pointless('a person must decide'),
+  PIPE_FAILED: pointless('nothing passes a pipe that fails until somebody has looked'),
+  ROUTE_FAILED: pointless('the route is wrong until it is mended'),
+  START_FAILED: pointless('the fault is in the set-up; it does not mend itself'),
 
   // Asked for, or past.
   CANCELLED: pointless('the caller gave up'),

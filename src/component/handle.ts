@@ -1,0 +1,230 @@
+import type { Bus } from '../bus/bus.ts'
+import type { Context, Handler } from '../bus/handler.ts'
+import type { StreamWriter } from '../bus/streams.ts'
+import { BusError } from '../kit/errors.ts'
+import type { Message } from '../message/message.ts'
+import type { Emitter } from './emitter.ts'
+import { eventOf, STOPPED_HEADER, STREAM_HEADER, STREAM_PREFIX, streamIdOf } from './envelope.ts'
+import { type Frame, within } from './frame.ts'
+import { type Member, producesOf } from './member.ts'
+import { collected, eachPart, inFrame, isParts, joined } from './parts.ts'
+import { sumOf, type Taken } from './performance.ts'
+
+/** What the handling of messages needs of its swarm. */
+export interface HandleHost {
+  readonly bus: Bus
+  readonly emitter: Emitter
+  targetsOf(name: string): readonly string[]
+  /** True for a component of this process that takes streams. */
+  takesStreams(name: string): boolean
+  /** One handling is over. */
+  took(member: Member, frame: Frame, taken: Taken): void
+  nowMs(): number
+  wallMs(): number
+}
+
+/** The handler of a component: what comes is handled by its behaviour, and what that returns is the answer, or goes on to the targets. */
+export function handlerOf(member: Member, host: HandleHost): Handler {
+  return (message, context) => {
+    const frame: Frame = {
+      bus: host.bus,
+      component: member.name,
+      kind: member.kind,
+      session: message.session,
+      message,
+      context,
+      depth: 0,
+      measures: [],
+    }
+    if (message.headers[STOPPED_HEADER] !== undefined) {
+      return within(frame, () =>
+        host.emitter.again(member, eventOf(message) ?? producesOf(member.behaviour), message.data, message.headers),
+      )
+    }
+    return new Handling(member, host, frame, message, context).run()
+  }
+}
+
+/** One message in the hands of a component. */
+class Handling {
+  readonly #member: Member
+  readonly #host: HandleHost
+  readonly #frame: Frame
+  readonly #message: Message
+  readonly #context: Context
+  readonly #startedMs: number
+
+  constructor(member: Member, host: HandleHost, frame: Frame, message: Message, context: Context) {
+    this.#member = member
+    this.#host = host
+    this.#frame = frame
+    this.#message = message
+    this.#context = context
+    this.#startedMs = host.nowMs()
+    member.counts.received++
+    member.lastAt = host.wallMs()
+  }
+
+  run(): unknown {
+    const { behaviour, name, kind } = this.#member
+    const handle = behaviour?.handle
+    if (handle === undefined) {
+      this.#over(true)
+      throw new BusError('UNSUPPORTED', `"${name}" (${kind}) takes no messages`, { details: { component: name, kind } })
+    }
+    const stream = behaviour?.streamingInput === true ? undefined : streamIdOf(this.#message.data)
+    return stream === undefined ? this.#handle(handle, this.#message) : this.#handleCollected(handle, stream)
+  }
+
+  #handle(handle: Handler, message: Message): unknown {
+    let result: unknown
+    try {
+      result = within(this.#frame, () => handle(message, this.#context))
+    } catch (error) {
+      this.#over(true)
+      throw error
+    }
+    if (isParts(result)) return this.#settle(result)
+    if (isThenable(result)) return this.#later(result)
+    if (result === undefined || message.replyTo !== undefined) {
+      this.#over(false)
+      return result
+    }
+    return this.#settle(result)
+  }
+
+  /** The whole of a stream, for a component that takes none. */
+  async #handleCollected(handle: Handler, stream: string): Promise<unknown> {
+    const chunks: unknown[] = []
+    try {
+      await eachPart(this.#host.bus.streams.read(stream), this.#context, (chunk) => {
+        const { data, final } = chunk as { readonly data: unknown; readonly final: boolean }
+        if (!final || data !== undefined) chunks.push(data)
+      })
+    } catch (error) {
+      this.#over(true)
+      throw error
+    }
+    return this.#handle(handle, withData(this.#message, joined(chunks)))
+  }
+
+  async #later(promise: PromiseLike<unknown>): Promise<unknown> {
+    let result: unknown
+    try {
+      result = await promise
+    } catch (error) {
+      this.#over(true)
+      throw error
+    }
+    if (result === undefined || (this.#message.replyTo !== undefined && !isParts(result))) {
+      this.#over(false)
+      return result
+    }
+    return this.#settle(result)
+  }
+
+  /** Parts of a request, or anything that was routed. */
+  #settle(result: unknown): unknown {
+    if (this.#message.replyTo === undefined) return this.#finish(this.#emit(result))
+    const parts = result as AsyncIterable<unknown>
+    if (this.#message.headers[STREAM_HEADER] !== undefined) return inFrame(this.#frame, parts, () => this.#over(false))
+    return this.#finish(this.#collect(parts))
+  }
+
+  async #finish(work: Promise<unknown>): Promise<unknown> {
+    let hasFailed = true
+    try {
+      const value = await work
+      hasFailed = false
+      return value
+    } finally {
+      this.#over(hasFailed)
+    }
+  }
+
+  #collect(parts: AsyncIterable<unknown>): Promise<unknown> {
+    return collected(
+      inFrame(this.#frame, parts, () => undefined),
+      this.#context,
+    )
+  }
+
+  /** The result goes on: at once as a stream where that is wanted, and whole everywhere else. Its answer is none. */
+  async #emit(result: unknown): Promise<undefined> {
+    const member = this.#member
+    const event = producesOf(member.behaviour)
+    const send = async (payload: unknown, targets?: readonly string[]): Promise<void> => {
+      const options = targets === undefined ? {} : { targets }
+      await within(this.#frame, () => this.#host.emitter.emit(member, event, payload, options))
+    }
+    if (!isParts(result)) {
+      await send(result)
+      return undefined
+    }
+    const { targetsOf, takesStreams } = this.#host
+    const targets = targetsOf(member.name)
+    // A pipe must see the whole before anybody else does.
+    const mayStream = member.behaviour?.streamingOutput === true && member.view.of(event).pipes.length === 0
+    const streaming = mayStream ? targets.filter(takesStreams) : []
+    if (streaming.length === 0) {
+      await send(await this.#collect(result))
+      return undefined
+    }
+    const whole = await this.#pour(result, event, streaming)
+    await send(
+      whole,
+      targets.filter((one) => !streaming.includes(one)),
+    )
+    return undefined
+  }
+
+  /** Hands parts on to each of the targets by a stream of its own, and resolves to all of them together. */
+  async #pour(parts: AsyncIterable<unknown>, event: string, targets: readonly string[]): Promise<unknown> {
+    const { bus, emitter } = this.#host
+    const member = this.#member
+    const { session } = this.#message
+    const open = new Map<string, StreamWriter>()
+    const all: unknown[] = []
+    try {
+      for (const target of targets) {
+        const stream = bus.streams.open({ source: member.name, target, ...(session === undefined ? {} : { session }) })
+        open.set(target, stream)
+        await within(this.#frame, () => emitter.sendReference(member, target, event, `${STREAM_PREFIX}${stream.id}`))
+      }
+      await eachPart(
+        inFrame(this.#frame, parts, () => undefined),
+        this.#context,
+        async (part) => {
+          all.push(part)
+          for (const [target, stream] of open) {
+            // A reader that is gone is no reason to keep the others waiting.
+            await stream.write(part).catch(() => open.delete(target))
+          }
+        },
+      )
+    } catch (error) {
+      for (const stream of open.values()) stream.fail(error)
+      throw error
+    }
+    for (const stream of open.values()) stream.complete()
+    return joined(all)
+  }
+
+  #over(hasFailed: boolean): void {
+    if (hasFailed) this.#member.counts.handlingFailures++
+    const taken = sumOf(this.#host.nowMs() - this.#startedMs, this.#frame.measures)
+    this.#host.took(this.#member, this.#frame, taken)
+  }
+}
+
+/** The same message with other data. */
+function withData(message: Message, data: unknown): Message {
+  const { id, topic, from, to, session, priority, time, expiresAt } = message
+  const { correlationId, causationId, rootId, hops, replyTo, headers } = message
+  const own = { id, topic, data, from, to, session, priority, time, expiresAt, correlationId }
+  return Object.freeze({ ...own, causationId, rootId, hops, replyTo, headers })
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as Partial<PromiseLike<unknown>> | undefined | null)?.then === 'function'
+}

@@ -1,0 +1,94 @@
+import type { Agent } from '../bus/directory.ts'
+import { EventTable, EventView } from './events.ts'
+import type { Behaviour } from './kind.ts'
+import { ComponentBook } from './performance.ts'
+import type { Role } from './role.ts'
+import type { ComponentSpec } from './spec.ts'
+
+/** How far a component is. */
+export type ComponentState = 'initializing' | 'ready' | 'active' | 'failed' | 'shutting_down' | 'terminated'
+
+/** Counters of one component. */
+export interface MemberCounts {
+  emitted: number
+  sent: number
+  received: number
+  /** Emitted events that went to targets. */
+  routed: number
+  routeFailures: number
+  hooksRun: number
+  hookFailures: number
+  listenerFailures: number
+  pipeFailures: number
+  handlingFailures: number
+  requests: number
+  requestFailures: number
+}
+
+/** What a component is made of, inside the swarm. */
+export class Member {
+  readonly name: string
+  readonly kind: string
+  readonly role: Role
+  readonly spec: ComponentSpec
+  /** The components that its settings name. */
+  readonly references: readonly string[]
+  readonly table = new EventTable()
+  readonly view: EventView
+  readonly book = new ComponentBook()
+  readonly counts: MemberCounts = {
+    emitted: 0,
+    sent: 0,
+    received: 0,
+    routed: 0,
+    routeFailures: 0,
+    hooksRun: 0,
+    hookFailures: 0,
+    listenerFailures: 0,
+    pipeFailures: 0,
+    handlingFailures: 0,
+    requests: 0,
+    requestFailures: 0,
+  }
+  /** Events that go to its targets besides those that always do. */
+  routedEvents: ReadonlySet<string>
+  behaviour: Behaviour | undefined
+  agent: Agent | undefined = undefined
+  state: ComponentState = 'initializing'
+  /** Its `start` was called. */
+  started = false
+  /** Wall-clock milliseconds of the last message. */
+  lastAt: number | undefined = undefined
+
+  constructor(
+    spec: ComponentSpec,
+    role: Role,
+    references: readonly string[],
+    behaviour: Behaviour | undefined,
+    shared: EventTable,
+  ) {
+    this.name = spec.name
+    this.kind = spec.kind
+    this.role = role
+    this.spec = spec
+    this.references = references
+    this.view = new EventView(this.table, shared)
+    this.behaviour = behaviour
+    this.routedEvents = routedBy(spec, behaviour)
+  }
+
+  /** What it does, once it was made. */
+  take(behaviour: Behaviour): void {
+    this.behaviour = behaviour
+    this.routedEvents = routedBy(this.spec, behaviour)
+  }
+}
+
+/** The event under which the result of a component goes on. */
+export function producesOf(behaviour: Behaviour | undefined): string {
+  return behaviour?.produces ?? 'response_generated'
+}
+
+function routedBy(spec: ComponentSpec, behaviour: Behaviour | undefined): ReadonlySet<string> {
+  return new Set([...(spec.routes ?? []), ...(behaviour?.routes ?? []), producesOf(behaviour)])
+}

@@ -1,0 +1,89 @@
+import type { Bus } from '../bus/bus.ts'
+import type { Env } from '../kit/env.ts'
+import type { Member } from './member.ts'
+import type { StopReport } from './swarm-options.ts'
+
+/** What a stop needs of its swarm. */
+export interface StopHost {
+  readonly options: { readonly env: Env }
+  readonly bus: Bus
+  /** Those that run, in the order in which they were started. */
+  started: Member[]
+  idle(): Promise<void>
+}
+
+/** Ends components: nothing new, then what is on its way, then each in reverse. */
+export class Stopper {
+  readonly #runtime: StopHost
+  readonly #failed: { component: string; error: unknown }[] = []
+  #left = 0
+
+  constructor(runtime: StopHost) {
+    this.#runtime = runtime
+  }
+
+  async stopAll(limitMs: number | undefined): Promise<StopReport> {
+    const { bus, started, options } = this.#runtime
+    const wholeMs = limitMs ?? bus.stats().config.drainMs
+    const dueMs = options.env.monotonicMs() + wholeMs
+    const order = [...started].reverse()
+    for (const member of order) {
+      member.state = 'shutting_down'
+      await this.#step(member, dueMs, async () => await member.behaviour?.pause?.())
+    }
+    await this.#inTime(dueMs, this.#runtime.idle())
+    for (const member of order) await this.#end(member, dueMs)
+    this.#runtime.started = []
+    return { drained: this.#left === 0, left: this.#left, failed: this.#failed }
+  }
+
+  async stopOne(member: Member, limitMs: number | undefined): Promise<void> {
+    const { bus, options } = this.#runtime
+    if (!member.started) {
+      member.state = 'terminated'
+      return
+    }
+    const dueMs = options.env.monotonicMs() + (limitMs ?? bus.stats().config.drainMs)
+    member.state = 'shutting_down'
+    await this.#step(member, dueMs, async () => await member.behaviour?.pause?.())
+    await this.#end(member, dueMs)
+  }
+
+  /** Its inbox is emptied, as far as there is time, then it ends. What is left stays in the log, or is told as dropped. */
+  async #end(member: Member, dueMs: number): Promise<void> {
+    const { agent, name } = member
+    if (agent !== undefined) {
+      await this.#inTime(dueMs, Promise.resolve(agent[Symbol.asyncDispose]()))
+      const { queued = 0, running = 0 } = this.#runtime.bus.agent(name) ?? {}
+      this.#left += queued + running
+      agent.unregister()
+    }
+    const leftMs = Math.max(0, dueMs - this.#runtime.options.env.monotonicMs())
+    await this.#step(member, dueMs, async () => await member.behaviour?.stop?.(leftMs))
+    member.started = false
+    if (member.state !== 'failed') member.state = 'terminated'
+  }
+
+  async #step(member: Member, dueMs: number, run: () => Promise<void>): Promise<void> {
+    const component = member.name
+    try {
+      if (await this.#inTime(dueMs, run())) return
+      this.#failed.push({ component, error: new Error(`"${component}" did not end in time`) })
+    } catch (error) {
+      this.#failed.push({ component, error })
+    }
+  }
+
+  /** True when the promise came first; what comes of it later is nobody's concern. */
+  async #inTime(dueMs: number, promise: Promise<unknown>): Promise<boolean> {
+    const { env } = this.#runtime.options
+    const late = Promise.withResolvers<false>()
+    const timer = env.after(Math.max(0, dueMs - env.monotonicMs()), () => late.resolve(false))
+    promise.catch(() => undefined)
+    try {
+      return await Promise.race([promise.then(() => true), late.promise])
+    } finally {
+      timer.cancel()
+    }
+  }
+}
