@@ -6,21 +6,14 @@ import type { Busy } from './busy.ts'
 import type { EmitOptions, EmitResult, EventInfo, RouteFailure } from './component.ts'
 import { headersFor, PIPE_HEADER, STOPPED_HEADER, TARGET_HEADER, WHY_HEADER } from './envelope.ts'
 import { isRouted, type Watcher } from './events.ts'
+import type { SwarmFault } from './fault.ts'
 import { type Frame, frameOf, verbsAt, within } from './frame.ts'
 import type { Member } from './member.ts'
 import type { Payloads } from './payload.ts'
+import { Stopped, stopFault } from './stopped.ts'
 
 // Hot path: the way of an event from `emit` to its targets, in the order in which it happens: payload type, hooks, pipes, listeners,
 // routing. Without asynchronous pipes nothing waits before the messages are sent.
-
-/** Something that went wrong beside the messages, for whoever runs the swarm. */
-export interface SwarmFault {
-  readonly type: 'hook' | 'listener' | 'pipe' | 'route' | 'cycle' | 'emit' | 'component'
-  readonly component: string
-  readonly event: string | undefined
-  readonly message: string
-  readonly error: unknown
-}
 
 /** What the emitter needs of its swarm. */
 export interface EmitterHost {
@@ -57,18 +50,15 @@ interface PipeLine {
 
 const NOBODY: readonly string[] = Object.freeze([])
 const NO_FAILURES: readonly RouteFailure[] = Object.freeze([])
-const MOST_WHY = 500
 
 export class Emitter {
   readonly #host: EmitterHost
-  #stops = 0
-  /** What was stopped here and becomes a dead letter when it comes to its component. */
-  readonly #stopped = new Set<string>()
-  readonly #token: string
+  readonly #stopped: Stopped
 
+  /** `token` tells this swarm apart from all others. */
   constructor(host: EmitterHost, token: string) {
     this.#host = host
-    this.#token = token
+    this.#stopped = new Stopped(host, token)
   }
 
   emit(member: Member, event: string, payload: unknown, options: Way = {}): Promise<EmitResult> {
@@ -104,7 +94,7 @@ export class Emitter {
   /** Handles what was stopped before: as a failure when it comes for the first time, so that it is kept as a dead letter; else anew. */
   async again(member: Member, event: string, data: unknown, headers: Readonly<Record<string, string>>): Promise<void> {
     const { [STOPPED_HEADER]: token = '', [PIPE_HEADER]: pipe, [TARGET_HEADER]: target, [WHY_HEADER]: why } = headers
-    if (this.#stopped.delete(token)) throw stopFault(member.name, event, pipe, target, why)
+    if (this.#stopped.isNew(token)) throw stopFault(member.name, event, pipe, target, why)
     const result = await this.emit(member, event, data, { isAgain: true, ...(target === undefined ? {} : { target }) })
     if (result.stoppedBy !== undefined) throw stopFault(member.name, event, result.stoppedBy, undefined, why)
     const [first] = result.failed
@@ -212,7 +202,7 @@ export class Emitter {
     error: unknown,
   ): Promise<EmitResult> {
     const { event, session } = info
-    if (!isAgain) await this.#bury(member, event, payload, session, { [PIPE_HEADER]: pipe.name }, error)
+    if (!isAgain) await this.#stopped.bury(member, event, payload, session, { [PIPE_HEADER]: pipe.name }, error)
     return { payload, delivered: NOBODY, failed: NO_FAILURES, stoppedBy: pipe.name }
   }
 
@@ -303,42 +293,7 @@ export class Emitter {
     this.#host.fault({ type: 'route', component: member.name, event, message, error })
     if (options.isAgain === true) return
     const session = options.session ?? frameOf(this.#host.bus)?.session
-    await this.#bury(member, event, payload, session, { [TARGET_HEADER]: target }, error)
-  }
-
-  /**
-   * Sends what cannot go on to the component itself, whose handler refuses it: so it becomes a dead letter, or a failure of a bus without
-   * a log, with everything that is needed to send it on its way again.
-   */
-  async #bury(
-    member: Member,
-    event: string,
-    payload: unknown,
-    session: string | undefined,
-    why: Readonly<Record<string, string>>,
-    error: unknown,
-  ): Promise<void> {
-    const token = `${this.#token}-${this.#stops++}`
-    const text = describeThrown(error).slice(0, MOST_WHY)
-    const headers = { ...headersFor(event), ...why, [STOPPED_HEADER]: token, [WHY_HEADER]: text }
-    this.#stopped.add(token)
-    const { bus } = this.#host
-    // Not as a consequence: what came to the hop limit must find its place as well.
-    const cause = frameOf(bus)?.message
-    try {
-      const ack = await bus.send(member.name, payload, {
-        from: member.name,
-        headers,
-        ...(cause === undefined ? {} : { correlationId: cause.correlationId ?? cause.id }),
-        ...(session === undefined ? {} : { session }),
-        ...(this.#host.isKept ? { receipt: true } : {}),
-      })
-      this.#host.busy.sent(ack.receipt)
-    } catch (fault) {
-      this.#stopped.delete(token)
-      const message = `"${event}" of "${member.name}" could not be kept as a dead letter: ${describeThrown(fault)}`
-      this.#host.fault({ type: 'emit', component: member.name, event, message, error: fault })
-    }
+    await this.#stopped.bury(member, event, payload, session, { [TARGET_HEADER]: target }, error)
   }
 
   #tooDeep(member: Member, event: string): BusError {
@@ -379,25 +334,6 @@ function tooLong(target: string, hops: number, allowed: number, frame: Frame | u
   return new BusError('HOP_LIMIT', `"${target}" would be hop ${hops}; allowed: ${allowed}`, {
     details: { topic: `agent.${target}`, hops, path, allowed },
   })
-}
-
-function stopFault(
-  component: string,
-  event: string,
-  pipe: string | undefined,
-  target: string | undefined,
-  why: string | undefined,
-): BusError {
-  const details = {
-    component,
-    event,
-    ...(pipe === undefined ? {} : { pipe }),
-    ...(target === undefined ? {} : { target }),
-  }
-  if (pipe === undefined) {
-    return new BusError('ROUTE_FAILED', `"${event}" of "${component}" did not reach "${target}": ${why}`, { details })
-  }
-  return new BusError('PIPE_FAILED', `pipe "${pipe}" of "${component}" stopped "${event}": ${why}`, { details })
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -27,13 +27,13 @@ export interface Inference {
   readonly routes: readonly Route[]
   /** Choices that were made among several. */
   readonly warnings: readonly RouteNote[]
-  /** True when something goes to {@link InferOptions.console}, because there is no output. */
+  /** True when something goes to {@link InferOptions.outputName}, because there is no output. */
   readonly needsConsole: boolean
 }
 
 export interface InferOptions {
   /** The name of the built-in output, for a swarm without one. Default `console`, or the first of `console-2` … that is free. */
-  readonly console?: string
+  readonly outputName?: string
 }
 
 /**
@@ -47,7 +47,7 @@ export function inferRoutes(nodes: readonly RouteNode[], options: InferOptions =
   const agents = free('agent')
   const llms = free('llm')
   const outputs = nodes.filter((one) => one.role === 'output').map((one) => one.name)
-  const consoleName = options.console ?? freeName(nodes.map((one) => one.name))
+  const consoleName = options.outputName ?? freeName(nodes.map((one) => one.name))
   const workers = agents.length > 0 ? agents : llms
   const warnings: RouteNote[] = []
   let needsConsole = false

@@ -14,8 +14,9 @@ import type {
   HookOptions,
   PipeOptions,
 } from './component.ts'
-import type { Emitter, SwarmFault } from './emitter.ts'
+import type { Emitter } from './emitter.ts'
 import { STREAM_PREFIX, streamIdOf } from './envelope.ts'
+import type { SwarmFault } from './fault.ts'
 import { frameOf } from './frame.ts'
 import type { Member } from './member.ts'
 import type { Measures } from './performance.ts'

@@ -8,8 +8,9 @@ import { Busy } from './busy.ts'
 import type { Catalog } from './catalog.ts'
 import { CODE_RULES, specOf } from './code.ts'
 import type { Component } from './component.ts'
-import { Emitter, type SwarmFault } from './emitter.ts'
+import { Emitter } from './emitter.ts'
 import { EventTable } from './events.ts'
+import type { SwarmFault } from './fault.ts'
 import type { Frame } from './frame.ts'
 import { handlerOf } from './handle.ts'
 import { inferRoutes, type RouteNode, type RouteNote } from './infer.ts'
@@ -259,8 +260,8 @@ export class Runtime {
   /** When all inputs have ended, and what came of them is done. */
   #watchEnd(): void {
     const inputs = [...this.members.values()].filter((one) => one.role === 'input')
-    const ends = inputs.map((one) => one.behaviour?.ended)
-    if (ends.length === 0 || ends.includes(undefined)) return
+    const ends = inputs.flatMap((one) => one.behaviour?.ended ?? [])
+    if (ends.length === 0 || ends.length < inputs.length) return
     Promise.allSettled(ends)
       .then(() => this.idle())
       .then(this.#ended.resolve, this.#ended.reject)

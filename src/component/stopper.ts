@@ -29,7 +29,7 @@ export class Stopper {
     const order = [...started].reverse()
     for (const member of order) {
       member.state = 'shutting_down'
-      await this.#step(member, dueMs, async () => await member.behaviour?.pause?.())
+      await this.#step(member, dueMs, () => member.behaviour?.pause?.())
     }
     await this.#inTime(dueMs, this.#runtime.idle())
     for (const member of order) await this.#end(member, dueMs)
@@ -45,7 +45,7 @@ export class Stopper {
     }
     const dueMs = options.env.monotonicMs() + (limitMs ?? bus.stats().config.drainMs)
     member.state = 'shutting_down'
-    await this.#step(member, dueMs, async () => await member.behaviour?.pause?.())
+    await this.#step(member, dueMs, () => member.behaviour?.pause?.())
     await this.#end(member, dueMs)
   }
 
@@ -59,15 +59,15 @@ export class Stopper {
       agent.unregister()
     }
     const leftMs = Math.max(0, dueMs - this.#runtime.options.env.monotonicMs())
-    await this.#step(member, dueMs, async () => await member.behaviour?.stop?.(leftMs))
+    await this.#step(member, dueMs, () => member.behaviour?.stop?.(leftMs))
     member.started = false
     if (member.state !== 'failed') member.state = 'terminated'
   }
 
-  async #step(member: Member, dueMs: number, run: () => Promise<void>): Promise<void> {
+  async #step(member: Member, dueMs: number, run: () => void | Promise<void>): Promise<void> {
     const component = member.name
     try {
-      if (await this.#inTime(dueMs, run())) return
+      if (await this.#inTime(dueMs, Promise.try(run))) return
       this.#failed.push({ component, error: new Error(`"${component}" did not end in time`) })
     } catch (error) {
       this.#failed.push({ component, error })

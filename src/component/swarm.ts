@@ -13,7 +13,7 @@ import {
 import { systemEnv } from '../kit/env.ts'
 import { createCatalog } from './catalog.ts'
 import type { Component, EventFunction, HookOptions, PipeOptions } from './component.ts'
-import type { SwarmFault } from './emitter.ts'
+import type { SwarmFault } from './fault.ts'
 import type { RouteNode } from './infer.ts'
 import type { Payloads } from './payload.ts'
 import type { Costs } from './performance.ts'
