@@ -24,6 +24,7 @@ export function createDiagnosticLog(source: Source): DiagnosticLog {
 
   function add(code: DiagnosticCode, span: Span, message: string | (() => string), hint?: string): void {
     const { severity } = DIAGNOSTICS[code]
+    if (counts[severity] > MAX_DIAGNOSTICS) return
     if (severity === 'error') {
       if (told.has(span.start)) return
       told.add(span.start)

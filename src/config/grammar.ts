@@ -71,16 +71,18 @@ export function readValue(reading: Reading, wanted: string, inList: boolean): Va
   const start = lexer.at
   const end = bareEnd(lexer.text, start, true)
   const text = lexer.text.slice(start, end)
-  if (!isBareText(text) && nameEnd(lexer.text, start) !== end) {
+  const isName = nameEnd(lexer.text, start) === end
+  if (end === start || !(isName || isBareText(text))) {
     expected(lexer, wanted, start, text.startsWith('//') ? 'comments begin with `#`' : undefined)
     return undefined
   }
-  if (end === start) {
-    expected(lexer, wanted)
-    return undefined
-  }
   lexer.at = end
-  return readTyped(reading, { type: 'word', start, end, text }, inList) ?? wordValue(lexer, start, end, text)
+  if (!isName) return numberOrText(lexer, start, end, text)
+  const typed = readTyped(reading, { type: 'word', start, end, text }, inList)
+  if (typed !== undefined) return typed
+  const flag = flagOf(text)
+  if (flag !== undefined) return { type: 'flag', start, end, value: flag }
+  return isNull(text) ? { type: 'null', start, end } : { type: 'name', start, end, text }
 }
 
 /** Reads a second word of a kind when a block follows it; the place stays where it was when none does. */
@@ -110,7 +112,6 @@ export function expected(lexer: Lexer, what: string, at = lexer.at, hint?: strin
 
 function readTyped(reading: Reading, first: WordNode, inList: boolean): ValueNode | undefined {
   const { lexer } = reading
-  if (nameEnd(lexer.text, first.start) !== first.end) return undefined
   const newLine = lexer.skip()
   const oneWord = lexer.next === CHAR.openBlock && !(newLine && inList)
   if (!oneWord) lexer.at = first.end
@@ -122,7 +123,7 @@ function readTyped(reading: Reading, first: WordNode, inList: boolean): ValueNod
   return { type: 'typed', start: first.start, end: lexer.at, kind, block }
 }
 
-function wordValue(lexer: Lexer, start: number, end: number, text: string): ValueNode {
+function numberOrText(lexer: Lexer, start: number, end: number, text: string): ValueNode {
   const value = numberOf(text)
   if (value !== undefined) {
     if (!Number.isFinite(value)) {
@@ -132,10 +133,6 @@ function wordValue(lexer: Lexer, start: number, end: number, text: string): Valu
     }
     return { type: 'number', start, end, value, raw: text }
   }
-  const flag = flagOf(text)
-  if (flag !== undefined) return { type: 'flag', start, end, value: flag }
-  if (isNull(text)) return { type: 'null', start, end }
-  if (nameEnd(lexer.text, start) === end) return { type: 'name', start, end, text }
   lexer.log.add('bare-text', { start, end }, `\`${clip(text)}\` is read as a text`, `write "${clip(text)}"`)
   return { type: 'path', start, end, text }
 }

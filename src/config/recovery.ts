@@ -11,7 +11,7 @@ const HEAD = `${WORD}(?:[ \\t]+${WORD})?[ \\t]*\\{`
 const DECLARATION = new RegExp(`${WORD}[ \\t]*=[ \\t]*${HEAD}`, 'uy')
 const TOP = new RegExp(`${WORD}[ \\t]*(?:=|:[ \\t]*${HEAD})|include[ \\t]+["']`, 'uy')
 const MISNAMED = new RegExp(`[^\\s={}#]+[ \\t]*=[ \\t]*${HEAD}`, 'uy')
-const ENTRY = new RegExp(`(?:${WORD}|[\\p{N}][\\p{N}.]*|${TEXT})[ \\t]*[:=](?!//)`, 'uy')
+const ENTRY = new RegExp(`(?:[\\p{L}\\p{N}_][\\p{L}\\p{M}\\p{N}_./-]*|${TEXT})[ \\t]*[:=](?!//)`, 'uy')
 const RESUMED = new RegExp(`${WORD}[ \\t]+["'{[$\\p{N}]|\\{`, 'uy')
 const SPACED_ENTRY = new RegExp(`(?:${WORD}|${TEXT})[ \\t]*(?:=|:(?=[\\s"'{[$]))`, 'uy')
 
