@@ -95,6 +95,7 @@ export class Lexer {
     const code = text.charCodeAt(at)
     if (Number.isNaN(code)) return 'the end of the file'
     if (isLineEnd(code) || code === CHAR.hash) return 'the end of the line'
+    if (isBlank(code)) return 'a blank'
     if (code === CHAR.quote || code === CHAR.apostrophe) {
       const rest = this.restOfLine(at)
       const close = rest.indexOf(text[at]!, 1)

@@ -12,7 +12,7 @@ const DECLARATION = new RegExp(`${WORD}[ \\t]*=[ \\t]*${HEAD}`, 'uy')
 const TOP = new RegExp(`${WORD}[ \\t]*(?:=|:[ \\t]*${HEAD})|include[ \\t]+["']`, 'uy')
 const MISNAMED = new RegExp(`[^\\s={}#]+[ \\t]*=[ \\t]*${HEAD}`, 'uy')
 const ENTRY = new RegExp(`(?:[\\p{L}\\p{N}_][\\p{L}\\p{M}\\p{N}_./-]*|${TEXT})[ \\t]*[:=](?!//)`, 'uy')
-const RESUMED = new RegExp(`${WORD}[ \\t]+["'{[$\\p{N}]|\\{`, 'uy')
+const RESUMED = new RegExp(`${WORD}[ \\t]+["'{[$\\p{N}]|\\{|//`, 'uy')
 const SPACED_ENTRY = new RegExp(`(?:${WORD}|${TEXT})[ \\t]*(?:=|:(?=[\\s"'{[$]))`, 'uy')
 
 function looksLike(pattern: RegExp, text: string, at: number): boolean {
