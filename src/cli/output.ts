@@ -21,6 +21,8 @@ export interface Output {
   readonly json: boolean
   /** Columns of the terminal on standard output; undefined where there is none, and nothing is cut. */
   readonly columns: number | undefined
+  /** From now on everything that is written goes through it: secrets are shown to nobody. */
+  hide(mask: (text: string) => string): void
   /** With --json, the whole answer. */
   document(value: unknown): Promise<void>
   /** One line for people, or with --json one object. */
@@ -30,6 +32,8 @@ export interface Output {
   table(columns: readonly Column[], rows: readonly (readonly string[])[]): Promise<void>
   /** A remark on standard error, for people alone. */
   note(text: string): Promise<void>
+  /** A line on standard error that says how a long command goes on, also where there is no terminal; nothing with --json. */
+  status(text: string): Promise<void>
   /** Something that is wrong and does not end the command, on standard error; an object with --json. */
   warn(text: string, details: object): Promise<void>
   /** How far long work has come: one line on standard error that is written over, on a terminal only. */
@@ -52,6 +56,7 @@ export function outputOf(io: CliIo, json: boolean): Output {
   const paint = (look: Look, text: string, isTTY: boolean): string =>
     isTTY && !plain ? styleText(look, text, { validateStream: false }) : text
   const look = (name: Look, text: string): string => (json ? text : paint(name, text, stdout.isTTY))
+  let masked = (text: string): string => text
   let drawn = false
   let drawnAtMs = Number.NEGATIVE_INFINITY
 
@@ -64,16 +69,19 @@ export function outputOf(io: CliIo, json: boolean): Output {
   }
   async function line(text: string): Promise<void> {
     if (drawn) await erase()
-    await stdout.write(`${text}\n`)
+    await stdout.write(`${masked(text)}\n`)
   }
   async function errorLine(text: string): Promise<void> {
     await erase()
-    await stderr.write(`${text}\n`)
+    await stderr.write(`${masked(text)}\n`)
   }
 
   return {
     json,
     columns: stdout.columns(),
+    hide: (mask) => {
+      masked = mask
+    },
     look,
     document: (value) => line(JSON.stringify(value, undefined, 2)),
     entry: (value, text) => line(json ? JSON.stringify(value) : text()),
@@ -87,6 +95,9 @@ export function outputOf(io: CliIo, json: boolean): Output {
     async note(text) {
       if (json || !stderr.isTTY) return
       await errorLine(paint('dim', text, true))
+    },
+    async status(text) {
+      if (!json) await errorLine(paint('dim', oneLine(text), stderr.isTTY))
     },
     async warn(text, details) {
       if (json) await errorLine(JSON.stringify({ warning: { message: text, ...details } }))

@@ -1,15 +1,20 @@
 import { Command, CommanderError } from 'commander'
 import { type Act, type GlobalOptions, type OpenCall, openCall, usage } from './call.ts'
 import { channelsCommand } from './commands/channels.ts'
+import { checkCommand } from './commands/check.ts'
 import { deadLettersCommand } from './commands/dead-letters.ts'
 import { doctorCommand } from './commands/doctor.ts'
+import { fmtCommand } from './commands/fmt.ts'
+import { graphCommand } from './commands/graph.ts'
 import { groupsCommand } from './commands/groups.ts'
+import { initCommand } from './commands/init.ts'
 import { processesCommand } from './commands/processes.ts'
 import { publishCommand } from './commands/publish.ts'
 import { replayCommand } from './commands/replay.ts'
 import { statsCommand } from './commands/stats.ts'
 import { tailCommand } from './commands/tail.ts'
 import { trimCommand } from './commands/trim.ts'
+import { upCommand } from './commands/up.ts'
 import { CliError, EXIT } from './faults.ts'
 import type { CliIo } from './io.ts'
 import type { Output } from './output.ts'
@@ -17,6 +22,7 @@ import { versionOf } from './version.ts'
 
 const EXAMPLES = `
 Examples:
+  $ swarmbus init my-swarm && swarmbus up my-swarm
   $ swarmbus publish tasks.coding '{"title":"fix auth"}' --file swarm.db --priority high
   $ swarmbus tail 'tasks.>' --file swarm.db
   $ swarmbus dead-letters list --file swarm.db --since 1h
@@ -30,7 +36,9 @@ Exit codes: 0 done · 1 failed · 2 wrong usage · 3 the file is held by another
 /** The program with its commands; `act` makes their actions. */
 export function programOf(act: Act, nowMs: () => number): Command {
   const program = new Command('swarmbus')
-    .description('The message bus for teams of AI agents: what is kept in a log, seen and mended from a terminal.')
+    .description(
+      'The message bus for teams of AI agents: swarms that .ww files describe, and what is kept in a log, from a terminal.',
+    )
     .version(versionOf(), '-V, --version', 'print the version')
     .option('--file <file>', 'the file of the log')
     .option('--url <url>', 'the url of the log: sqlite:FILE, redis://HOST, nats://HOST; default: SWARMBUS_URL')
@@ -40,6 +48,11 @@ export function programOf(act: Act, nowMs: () => number): Command {
     .helpCommand('help [command]', 'print help for a command')
     .addHelpText('after', EXAMPLES)
   const commands = [
+    upCommand(act),
+    initCommand(act),
+    checkCommand(act),
+    fmtCommand(act),
+    graphCommand(act),
     publishCommand(act),
     tailCommand(act, nowMs),
     replayCommand(act, nowMs),

@@ -141,6 +141,7 @@ function takeValue(
     report.error(source, entry.value, 'wrong-type', `"${key}" ${fit.fault}`, rule.summary)
     return undefined
   }
+  if (rule.secret === true && typeof fit.value === 'string') own.variables.secrets.add(fit.value, true)
   checkRoles(key, rule, fit.value, entry.value, own, events)
   return fit.value
 }

@@ -28,14 +28,15 @@ export function readVariables(
   const all: Readonly<Record<string, string | undefined>> = { ...values, ...environment }
   const secrets = new Secrets()
   // What looks like a secret is hidden, even if nobody asks for it.
-  for (const [name, value] of Object.entries(values)) if (value !== undefined && SECRET.test(name)) secrets.add(value)
+  for (const [name, value] of Object.entries(values))
+    if (value !== undefined && SECRET.test(name)) secrets.add(value, true)
   return {
     all,
     secrets,
     fault,
     value(name) {
       const found = Object.hasOwn(all, name) ? all[name] : undefined
-      if (found !== undefined) secrets.add(found)
+      if (found !== undefined) secrets.add(found, SECRET.test(name))
       return found
     },
   }

@@ -5,6 +5,7 @@ import type { Catalog } from '../component/catalog.ts'
 import type { EventFunction } from '../component/component.ts'
 import type { KindDefinition } from '../component/kind.ts'
 import { nearest } from '../component/nearest.ts'
+import type { ScriptSpec } from '../component/spec.ts'
 import { describeThrown } from '../kit/errors.ts'
 import type { Units } from './include.ts'
 import type { Report } from './report.ts'
@@ -14,11 +15,8 @@ import type { PlacedScript } from './scripts.ts'
 /** A hook or a pipe with the function that it names. */
 export interface LoadedScript {
   readonly component: string
-  readonly type: 'hook' | 'pipe'
-  readonly event: string
-  /** The function's name, for figures and dead letters. */
-  readonly name: string
-  readonly optional: boolean
+  /** As it stands in the settings of the component. */
+  readonly spec: ScriptSpec
   readonly run: EventFunction
 }
 
@@ -65,9 +63,7 @@ export async function loadScripts(
       } else if (report.onlyChecks) checkText(path, script, report)
       else {
         const run = await functionOf(path, script, report)
-        const { event, function: name, optional = false } = script.spec
-        const type = spec.pipes?.includes(script.spec) === true ? 'pipe' : 'hook'
-        if (run !== undefined) loaded.push({ component: spec.name, type, event, name, optional, run })
+        if (run !== undefined) loaded.push({ component: spec.name, spec: script.spec, run })
       }
     }
   }

@@ -3,26 +3,43 @@ const MASK = '***'
 const LEAST_LENGTH = 4
 
 /**
- * The values that came out of the environment. Whatever swarmbus itself says goes through `mask`, so that none of them is ever shown:
- * neither as it is, nor as JSON, in a url or as base64.
+ * The values that came out of the environment, and those of secret keys. Whatever swarmbus itself says goes through `mask`, so that none of
+ * them is ever shown: neither as it is, nor as JSON, in a url or as base64. What components print goes through `maskPrinted`, which hides
+ * what is secret by its name: the name of a model may well stand in an answer.
  */
 export class Secrets {
-  readonly #values = new Set<string>()
-  #pattern: RegExp | undefined
+  readonly #all = new Set<string>()
+  readonly #secret = new Set<string>()
+  #patterns: { readonly all: RegExp; readonly secret: RegExp | undefined } | undefined
 
   /** From now on the value is hidden. Values of less than four characters are not: they say nothing. */
-  add(value: string): void {
+  add(value: string, isSecret: boolean): void {
     const text = value.trim()
-    if (text.length < LEAST_LENGTH || this.#values.has(text)) return
-    this.#values.add(text)
-    this.#pattern = undefined
+    if (text.length < LEAST_LENGTH || this.#secret.has(text)) return
+    if (!isSecret && this.#all.has(text)) return
+    this.#all.add(text)
+    if (isSecret) this.#secret.add(text)
+    this.#patterns = undefined
   }
 
   /** The text with every value replaced by `***`. */
   mask(text: string): string {
-    if (this.#values.size === 0) return text
-    this.#pattern ??= patternOf(this.#values)
-    return text.replace(this.#pattern, MASK)
+    if (this.#all.size === 0) return text
+    return text.replace(this.#compiled().all, MASK)
+  }
+
+  /** The text with the secret ones replaced. */
+  maskPrinted(text: string): string {
+    if (this.#secret.size === 0) return text
+    return text.replace(this.#compiled().secret ?? /(?!)/, MASK)
+  }
+
+  #compiled(): { readonly all: RegExp; readonly secret: RegExp | undefined } {
+    this.#patterns ??= {
+      all: patternOf(this.#all),
+      secret: this.#secret.size === 0 ? undefined : patternOf(this.#secret),
+    }
+    return this.#patterns
   }
 }
 

@@ -1,0 +1,49 @@
+import { Command } from 'commander'
+import type { Diagnostic } from '../../config/diagnostic.ts'
+import type { Act, Call } from '../call.ts'
+import { EXIT } from '../faults.ts'
+import { counted } from '../text.ts'
+import { MAIN, mustHaveNoLog, sumOf, wwFile } from '../ww.ts'
+
+interface Options {
+  readonly strict?: boolean
+}
+
+const EXAMPLES = `
+Examples:
+  $ swarmbus check
+  $ swarmbus check swarms/*.ww --strict
+
+Nothing is run. A variable that is not set, and a kind that cannot run here, is a warning: another machine may have it.`
+
+/** `swarmbus check [FILES]`: says what is wrong with `.ww` files, and runs nothing. */
+export function checkCommand(act: Act): Command {
+  return new Command('check')
+    .description('say what is wrong with .ww files, without running them')
+    .argument('[files...]', `the files, or folders with a ${MAIN} (default: ${MAIN})`)
+    .option('--strict', 'warnings are errors')
+    .addHelpText('after', EXAMPLES)
+    .action(act(check))
+}
+
+async function check(call: Call, given: readonly string[], { strict = false }: Options): Promise<number> {
+  mustHaveNoLog(call, 'check')
+  const { io, out } = call
+  const files = (given.length === 0 ? [undefined] : given).map(wwFile)
+  const { loadSwarm, renderLoaded } = await import('../../config/load.ts')
+  const color = io.stdout.isTTY && !io.env.NO_COLOR && io.env.TERM !== 'dumb'
+  const results: { readonly file: string; readonly valid: boolean; readonly diagnostics: readonly Diagnostic[] }[] = []
+  for (const file of files) {
+    const loaded = await loadSwarm(file, { environment: io.env, check: true, strict })
+    const diagnostics = strict
+      ? loaded.diagnostics.map((one): Diagnostic => ({ ...one, severity: 'error' }))
+      : loaded.diagnostics
+    const valid = loaded.valid && (!strict || diagnostics.length === 0)
+    results.push({ file, valid, diagnostics })
+    for (const one of diagnostics) await out.text(`${renderLoaded(one, loaded, color).trimEnd()}\n`)
+    const sum = sumOf(diagnostics)
+    await out.text(`${file}: ${sum ?? `sound, ${counted(loaded.specs.length, 'component')}`}`)
+  }
+  if (out.json) await out.document(results)
+  return results.every(({ valid }) => valid) ? EXIT.ok : EXIT.failed
+}

@@ -1,0 +1,167 @@
+import { Command } from 'commander'
+import type { SwarmFault } from '../../component/fault.ts'
+import type { StartProgress } from '../../component/swarm-options.ts'
+import type { SwarmRun } from '../../node/swarm/run.ts'
+import { type Act, type Call, type Stop, usage } from '../call.ts'
+import { EXIT } from '../faults.ts'
+import { type Level, levelOf } from '../level.ts'
+import { parseDuration } from '../parse.ts'
+import { terminalOf } from '../terminal.ts'
+import { counted, oneLine, spanText } from '../text.ts'
+import { invalid, MAIN, showDiagnostics, wwFile } from '../ww.ts'
+
+interface Options {
+  readonly strict?: boolean
+  readonly drain: number
+}
+
+const EXAMPLES = `
+Examples:
+  $ swarmbus up
+  $ swarmbus up examples/chain --url redis://localhost:6379
+  $ echo 'what is a bus?' | swarmbus up
+  $ swarmbus up --json < questions.txt
+
+FILE is a .ww file, or a folder with a ${MAIN}. What components print goes to standard output, everything else to standard error.
+The bus is that of --url, else that of the file, else of SWARMBUS_URL, else as WOODWORK_ENV, REDIS_URL and NATS_URL say.
+\`exit\`, the end of the input, or Ctrl-C ends it: what is on its way is finished first. A second Ctrl-C ends it at once.
+WOODWORK_LOG_LEVEL (debug, info, warning, error) decides how much it tells.`
+
+/** `swarmbus up [FILE]`: runs a `.ww` file until its input ends. */
+export function upCommand(act: Act): Command {
+  return new Command('up')
+    .alias('run')
+    .description('run a .ww file: its components start in the order in which they need each other')
+    .argument('[file]', `the file, or a folder with a ${MAIN} (default: ${MAIN})`)
+    .option('--strict', 'a route that had to be chosen among several is an error')
+    .option('--drain <duration>', 'how long what is on its way may take at the end, as 10s', parseDuration, 5_000)
+    .addHelpText('after', EXAMPLES)
+    .action(act(up))
+}
+
+async function up(call: Call, given: string | undefined, options: Options): Promise<number> {
+  const { io, out } = call
+  if (call.options.url !== undefined && call.options.file !== undefined) {
+    throw usage('--url and --file name two buses', 'give one of them')
+  }
+  const file = wwFile(given)
+  const startMs = io.clock.monotonicMs()
+  const stop = call.stop()
+  const { loadSwarm } = await import('../../config/load.ts')
+  const strict = options.strict === true
+  const loaded = await loadSwarm(file, { environment: io.env, strict })
+  const { secrets, diagnostics } = loaded
+  out.hide((text) => secrets.mask(text))
+  const level = levelOf(loaded.variables.all.WOODWORK_LOG_LEVEL)
+  const told = teller(call, level)
+  if (level.unknown !== undefined) await told.warning(level.unknown)
+  const shown = diagnostics.filter(({ severity }) => severity === 'error' || level.warnings)
+  if (out.json) for (const one of shown) await told.event({ type: 'diagnostic', ...one })
+  else await showDiagnostics(call, loaded, shown)
+  if (!loaded.valid) throw invalid(file, diagnostics)
+  const { openSwarm } = await import('../../node/swarm/run.ts')
+  const run = await openSwarm(loaded, {
+    ...urlOf(call),
+    strict,
+    signal: stop.signal,
+    terminal: terminalOf(io, { signal: stop.signal, mask: (text) => secrets.maskPrinted(text), json: out.json }),
+    onChosen: ({ url, why }) => told.info({ type: 'bus', url, why }, `bus: ${url} (${why})`),
+    onProgress: (progress) => told.progress(progress),
+    tell: (line) => told.info({ type: 'note', text: line }, line),
+    onFault: (fault) => told.fault(fault),
+  })
+  const unwatch = level.debug
+    ? run.swarm.on('*', (_payload, info) => told.info({ type: 'event', ...info }, `${info.component}: ${info.event}`))
+    : undefined
+  const span = spanText(io.clock.monotonicMs() - startMs)
+  const count = loaded.specs.length
+  told.info(
+    { type: 'ready', components: count, ms: Math.round(io.clock.monotonicMs() - startMs) },
+    `ready in ${span}: ${counted(count, 'component')}`,
+  )
+  try {
+    await Promise.race([run.ended, aborted(stop)])
+  } finally {
+    unwatch?.()
+  }
+  return finish(run, stop, options.drain, told)
+}
+
+async function finish(run: SwarmRun, stop: Stop, limitMs: number, told: Teller): Promise<number> {
+  if (stop.interrupted())
+    told.info({ type: 'stopping' }, 'stopping: what is on its way is finished; Ctrl-C again ends at once')
+  const { events, router, faults } = run.swarm.stats()
+  const { drained, left, failed } = await run.stop({ limitMs })
+  for (const { component, error } of failed) await told.warning(`"${component}" did not end well: ${String(error)}`)
+  const sum = [
+    counted(events.eventsEmitted, 'event'),
+    `${counted(router.messagesRouted, 'message')} routed`,
+    ...(faults === 0 ? [] : [counted(faults, 'fault')]),
+    ...(left === 0 ? [] : [`${counted(left, 'message')} left`]),
+  ].join(', ')
+  const figures = {
+    events: events.eventsEmitted,
+    routed: router.messagesRouted,
+    faults,
+    left,
+    interrupted: stop.interrupted(),
+  }
+  told.info({ type: 'summary', ...figures }, `ended: ${sum}`)
+  await told.done()
+  return drained ? EXIT.ok : stop.interrupted() ? EXIT.interrupted : EXIT.failed
+}
+
+function urlOf({ options }: Call): { readonly url?: string } {
+  if (options.url !== undefined) return { url: options.url }
+  return options.file === undefined ? {} : { url: `sqlite:${options.file}` }
+}
+
+function aborted({ signal }: Stop): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+/** What the command tells, beside what components print; nothing of it waits. */
+interface Teller {
+  info(event: object, line: string): void
+  event(event: object): Promise<void>
+  progress(progress: StartProgress): void
+  fault(fault: SwarmFault): void
+  warning(text: string): Promise<void>
+  /** Resolves when everything is written. */
+  done(): Promise<void>
+}
+
+function teller({ out }: Call, level: Level): Teller {
+  let last: Promise<unknown> = Promise.resolve()
+  const told = (write: Promise<unknown>): void => {
+    last = Promise.all([last, write])
+  }
+  const event = (value: object): Promise<void> => out.entry(value, () => '')
+  const line = (text: string): Promise<void> => out.status(text)
+  return {
+    event,
+    info(value, text) {
+      if (level.info) told(out.json ? event(value) : line(text))
+    },
+    progress({ component, kind, step, done, total }) {
+      if (!level.info || step === 'made') return
+      told(
+        out.json
+          ? event({ type: 'started', component, kind, done, total })
+          : line(`  [${done}/${total}] ${component} (${kind})`),
+      )
+    },
+    fault({ type, component, message }) {
+      if (level.warnings) told(out.warn(message, { type, component }))
+    },
+    async warning(text) {
+      if (level.warnings) await out.warn(oneLine(text), {})
+    },
+    async done() {
+      await last
+    },
+  }
+}
