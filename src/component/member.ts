@@ -5,8 +5,11 @@ import { ComponentBook } from './performance.ts'
 import type { Role } from './role.ts'
 import type { ComponentSpec } from './spec.ts'
 
+/** Every state: see {@link ComponentState}. */
+export const COMPONENT_STATES = ['initializing', 'ready', 'active', 'failed', 'shutting_down', 'terminated'] as const
+
 /** How far a component is. */
-export type ComponentState = 'initializing' | 'ready' | 'active' | 'failed' | 'shutting_down' | 'terminated'
+export type ComponentState = (typeof COMPONENT_STATES)[number]
 
 /** Counters of one component. */
 export interface MemberCounts {
@@ -54,7 +57,9 @@ export class Member {
   routedEvents: ReadonlySet<string>
   behaviour: Behaviour | undefined
   agent: Agent | undefined = undefined
-  state: ComponentState = 'initializing'
+  #state: ComponentState = 'initializing'
+  /** Told of every change of its state. */
+  onState: ((state: ComponentState) => void) | undefined = undefined
   /** Its `start` was called. */
   started = false
   /** Wall-clock milliseconds of the last message. */
@@ -75,6 +80,16 @@ export class Member {
     this.view = new EventView(this.table, shared)
     this.behaviour = behaviour
     this.routedEvents = routedBy(spec, behaviour)
+  }
+
+  get state(): ComponentState {
+    return this.#state
+  }
+
+  set state(state: ComponentState) {
+    if (state === this.#state) return
+    this.#state = state
+    this.onState?.(state)
   }
 
   /** What it does, once it was made. */

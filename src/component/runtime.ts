@@ -21,6 +21,7 @@ import { nearest } from './nearest.ts'
 import { referencesIn } from './order.ts'
 import { createPayloads } from './payload.ts'
 import { type Costs, PERFORMANCE_EVENT, performanceOf, SessionBook, type Taken } from './performance.ts'
+import type { ComponentRegistry, Registration } from './registry.ts'
 import { RoutingTable } from './routes.ts'
 import type { ComponentSpec } from './spec.ts'
 import { Starter } from './starter.ts'
@@ -126,6 +127,7 @@ export class Runtime {
   took(member: Member, frame: Frame, taken: Taken): void {
     member.book.add(taken)
     this.sessions.add(frame.session, taken)
+    if (frame.session !== undefined) this.options.sessions?.touch(frame.session, member.name)
     const { hooks, pipes, after, listeners } = member.view.of(PERFORMANCE_EVENT)
     if (hooks.length + pipes.length + after.length + listeners.length === 0) return
     const how = { route: false, ...(frame.session === undefined ? {} : { session: frame.session }) }
@@ -203,6 +205,8 @@ export class Runtime {
     }
     const references = referencesIn(spec.settings)
     const member = new Member(spec, role, references, behaviour, this.shared)
+    const { registry } = this.options
+    if (registry !== undefined) enterIn(registry, member)
     this.members.set(spec.name, member)
     this.lives.set(spec.name, new LiveComponent(member, this))
     this.table.set(spec.name, spec.to ?? [], 'declared')
@@ -289,6 +293,21 @@ export class Runtime {
 
   costs(session: string): Costs | undefined {
     return this.sessions.costs(session)
+  }
+}
+
+/** Keeps what the registry says of a component as it is. */
+function enterIn(registry: ComponentRegistry, member: Member): void {
+  let entered: Registration | undefined
+  member.onState = (state) => {
+    if (state === 'terminated') {
+      entered?.end()
+      entered = undefined
+    } else if (entered === undefined) {
+      const { name, kind: type, routedEvents, behaviour } = member
+      const capabilities = behaviour?.capabilities ?? []
+      entered = registry.register({ name, type, state, capabilities, outputs: [...routedEvents] })
+    } else entered.update({ state })
   }
 }
 

@@ -5,8 +5,10 @@ import type { EventFunction } from './component.ts'
 import type { SwarmFault } from './fault.ts'
 import type { RouteNote } from './infer.ts'
 import type { Behaviour, Terminal } from './kind.ts'
+import type { ComponentRegistry } from './registry.ts'
 import type { Role } from './role.ts'
 import type { Route } from './routes.ts'
+import type { Sessions } from './sessions.ts'
 import type { ComponentSpec, ScriptSpec } from './spec.ts'
 import type { Validation } from './validate.ts'
 
@@ -69,6 +71,10 @@ export interface SwarmOptions {
   readonly startTimeoutMs?: number
   /** Told of what went wrong beside the messages: hooks, pipes, routes, cycles. */
   readonly onFault?: (fault: SwarmFault) => void
+  /** Where the components are entered, for other processes to find. It is left open. */
+  readonly registry?: ComponentRegistry
+  /** What is told which components handle what of which session. It is left open. */
+  readonly sessions?: Sessions
   readonly env?: Env
 }
 

@@ -72,6 +72,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   hopLimit: whole(1, 1_000),
   startTimeoutMs: milliseconds(1),
   onFault: aFunction,
+  registry: anObject,
+  sessions: anObject,
   env: anObject,
 }
 const START_RULES: Readonly<Record<string, Rule>> = { onProgress: aFunction, signal: anObject }
