@@ -69,7 +69,6 @@ export class Channel {
   #timer: Timer | undefined
   #beats = 0
   #ended = false
-  deaths = 0
 
   constructor(host: ChannelHost, name: string) {
     this.#host = host
@@ -217,8 +216,7 @@ export class Channel {
 
   async #beat(): Promise<void> {
     if (this.#beats++ % CHECK_EVERY === CHECK_EVERY - 1 && this.#epoch !== undefined) await this.check()
-    const deaths = (await this.change(SCRIPTS.beat, ['0'])) as number
-    if (deaths > this.deaths) this.deaths = deaths
+    await this.change(SCRIPTS.beat, ['0'])
   }
 
   #greet(): Promise<void> {

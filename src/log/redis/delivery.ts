@@ -25,6 +25,9 @@ export interface HandOut {
   readonly storedAt: number
   readonly note: string | undefined
   readonly message: Message
+  readonly suspect: boolean
+  /** The first offset of its run; 0 for none. */
+  readonly run: number
 }
 
 /** A delivery of a log on Redis. */
@@ -36,9 +39,10 @@ export class LeasedByRedis implements Delivery {
   readonly note: string | undefined
   readonly attempt: number
   readonly dueInMs: number
-  suspect = false
+  readonly suspect: boolean
   readonly number: number
   readonly token: number
+  readonly run: number
   readonly seat: unknown
   standing: Standing = 'buffered'
   /** The server knows that it was handed out. */
@@ -55,6 +59,8 @@ export class LeasedByRedis implements Delivery {
     this.untilMs = untilMs
     this.number = out.offset
     this.token = out.token
+    this.run = out.run
+    this.suspect = out.suspect
     this.offset = String(out.offset)
     this.message = out.message
     this.storedAt = out.storedAt

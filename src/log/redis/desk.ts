@@ -7,7 +7,7 @@ import { isPassing, isUnknown, logFault } from './faults.ts'
 import { Lessor } from './lessor.ts'
 import { SCRIPTS } from './scripts.ts'
 import { type Seat, seatOf } from './seat.ts'
-import type { AlongArgs, Settler } from './settler.ts'
+import { type AlongArgs, NO_LEASE, type Settler } from './settler.ts'
 import { fromText, type Taken, takenOf } from './taken.ts'
 
 // Hot path: `deliver` and `settle` run once for each message.
@@ -80,7 +80,7 @@ export class Desk implements Source, Listener {
   /** Adds a consumer. */
   join(consumer: Consumer): void {
     if (consumer.ended) return
-    this.#seats.set(consumer, seatOf(consumer, this.#host.name(), this.#channel.deaths))
+    this.#seats.set(consumer, seatOf(consumer, this.#host.name()))
     consumer.attach(this)
   }
 
@@ -172,7 +172,7 @@ export class Desk implements Source, Listener {
   async settleAt(offset: number, as: Settled, along: AlongArgs | undefined): Promise<boolean> {
     for (const seat of this.#seats.values()) this.#clear(seat)
     const untilMs = this.#nowMs() + 30_000
-    return this.#settler.step(this.stream, this.group, 'o', offset, 0, untilMs, [as], along)
+    return this.#settler.step(this, 'o', { ...NO_LEASE, number: offset }, untilMs, [as], along)
   }
 
   #nowMs(): number {
@@ -195,10 +195,6 @@ export class Desk implements Source, Listener {
     one.standing = 'out'
     seat.out.add(one)
     this.#lessor.handed(one)
-    if (seat.suspects > 0) {
-      seat.suspects--
-      one.suspect = true
-    }
     this.#keepUp()
     return one
   }
@@ -252,11 +248,6 @@ export class Desk implements Source, Listener {
       return
     }
     if (this.#id === 0) this.#id = taken.id
-    if (taken.deaths > seat.deaths) {
-      seat.deaths = taken.deaths
-      seat.suspects = consumer.maxInFlight
-      if (taken.deaths > this.#channel.deaths) this.#channel.deaths = taken.deaths
-    }
     for (const offset of taken.bad) this.#host.onBad(this.stream, offset, 'lost')
     const drained = seat.buffer.size === 0
     const untilMs = this.#nowMs() + leaseMs
@@ -265,9 +256,7 @@ export class Desk implements Source, Listener {
       const one = new LeasedByRedis(this.#lessor, seat, untilMs + out.dueInMs, out)
       if (out.message === undefined) {
         // It is there, but it is no message.
-        void this.#settler
-          .step(this.stream, this.group, 's', one.number, one.token, untilMs, ['dropped'])
-          .catch(() => undefined)
+        void this.#settler.step(this, 's', one, untilMs, ['dropped']).catch(() => undefined)
         this.#host.onBad(this.stream, out.offset, 'damaged')
       } else if (present && !this.#closed) seat.buffer.push(one)
       else this.#lessor.giveBack(one)
@@ -324,7 +313,7 @@ export class Desk implements Source, Listener {
     const known = [...seat.out, ...seat.buffer].map(({ token }) => token)
     const tokens = [...known, ...this.#settler.tokensOf(this.stream, this.group)]
     const untilMs = this.#nowMs() + seat.consumer.ackWaitMs + BUFFER_MS
-    this.#settler.step(this.stream, this.group, 'c', 0, 0, untilMs, [seat.id, tokens]).catch(() => undefined)
+    this.#settler.step(this, 'c', NO_LEASE, untilMs, [seat.id, tokens]).catch(() => undefined)
     seat.id = this.#host.name()
   }
 

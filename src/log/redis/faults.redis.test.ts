@@ -71,13 +71,21 @@ async function codeOf(run: Promise<unknown>): Promise<string> {
   }
 }
 
-/** Handles everything by acknowledging it; what was handled. */
-function work(log: MessageLog, stream: string): { readonly seen: unknown[]; stop(): Promise<void> } {
+/** Handles everything by acknowledging it, one after the other or `together`; what was handled. */
+function work(
+  log: MessageLog,
+  stream: string,
+  { together = false } = {},
+): { readonly seen: unknown[]; stop(): Promise<void> } {
   const controller = new AbortController()
   const seen: unknown[] = []
+  const handle = async (delivery: Delivery): Promise<void> => {
+    if (await delivery.settle('acked').catch(() => false)) seen.push(delivery.message.data)
+  }
   const done = (async () => {
     for await (const delivery of log.consume(stream, 'g', { signal: controller.signal })) {
-      if (await delivery.settle('acked').catch(() => false)) seen.push(delivery.message.data)
+      const handled = handle(delivery)
+      if (!together) await handled
     }
   })()
   return {
@@ -92,7 +100,7 @@ function work(log: MessageLog, stream: string): { readonly seen: unknown[]; stop
 test('[I1] after kill -9 of the server nothing acknowledged is lost, and publishers and consumers go on by themselves', async () => {
   await using one = await open()
   await using two = await open({ prefix: one.prefix })
-  const worker = work(two.log, 'c/a')
+  const worker = work(two.log, 'c/a', { together: true })
   const acked: unknown[] = []
   const results = new Set<string>()
   let next = 1
@@ -344,6 +352,92 @@ test('[I4] what a process held whose connections are gone comes to others within
   await two.log[Symbol.asyncDispose]()
 }, 20_000)
 
+test('[I17] what ran out with a holder that died is suspect, and each death behind its `begin` counts, however short the lease', async () => {
+  await using one = await open()
+  // Of one session, so that nothing goes past it.
+  await one.log.append(
+    'c/a',
+    [1, 2, 3].map((data) => ({ message: maker.make('t', data, { session: 's' }) })),
+  )
+  const seen: unknown[] = []
+  for (let life = 1; life <= 5; life++) {
+    const two = await open({ prefix: one.prefix })
+    const options = { maxInFlight: life === 1 ? 3 : 1, ackWaitMs: 150 }
+    const iterator = two.log.consume('c/a', 'g', options)[Symbol.asyncIterator]()
+    const delivery = (await iterator.next()).value as Delivery
+    seen.push([delivery.message.data, delivery.attempt, delivery.suspect])
+    await delivery.begin()
+    // It dies at once: far sooner than anybody would tell the server by himself that a handler runs.
+    await two.link[Symbol.asyncDispose]()
+    void two.log[Symbol.asyncDispose]()
+  }
+  const [first, ...later] = seen as [number, number, boolean][]
+  expect(first).toEqual([1, 1, false])
+  expect(later.map(([data, , suspect]) => [data, suspect])).toEqual(Array.from({ length: 4 }, () => [1, true]))
+  const attempts = later.map(([, attempt]) => attempt)
+  expect(attempts).toEqual(attempts.map((_, at) => (attempts[0] as number) + at))
+  expect(attempts[0]).toBeLessThanOrEqual(2)
+  const iterator = one.log.consume('c/a', 'g')[Symbol.asyncIterator]()
+  const rest = [
+    (await iterator.next()).value,
+    (await iterator.next()).value,
+    (await iterator.next()).value,
+  ] as Delivery[]
+  // What lay in a buffer was no attempt.
+  const by = (data: number): Delivery => rest.find(({ message }) => message.data === data) as Delivery
+  expect([by(1).attempt, by(2).attempt, by(3).attempt]).toEqual([(attempts.at(-1) as number) + 1, 1, 1])
+  await iterator.return?.()
+  // Given back by the holder's own hand, it stays what it was.
+  const again = one.log.consume('c/a', 'g')[Symbol.asyncIterator]()
+  expect((await again.next()).value).toMatchObject({ message: { data: 1 }, suspect: true })
+  await again.return?.()
+}, 20_000)
+
+test('[I4] [I15] leases that were taken together run out, are extended, given back and settled each by itself', async () => {
+  await using one = await open()
+  await using two = await open({ prefix: one.prefix })
+  await one.log.append('c/a', items(1))
+  const iterator = one.log.consume('c/a', 'g', { ackWaitMs: 600 })[Symbol.asyncIterator]()
+  // So often asked for that much is taken at once.
+  for (let next = 2; next <= 64; next += 9) await one.log.append('c/a', items(9, next))
+  const held: Delivery[] = []
+  while (held.length < 64) held.push((await iterator.next()).value as Delivery)
+  const runs = (): Promise<unknown> => admin.command(undefined, ['HLEN', `${one.prefix}:{c}:l:c/a\ng`])
+  expect(await runs()).toBeGreaterThan(0)
+  const at = (offset: number): Delivery => held[offset - 1] as Delivery
+  expect(held.map(({ offset }) => Number(offset))).toEqual(Array.from({ length: 64 }, (_, index) => index + 1))
+  const settled = await Promise.all([20, 21, 22, 24, 25, 40, 30, 31, 64].map((offset) => at(offset).settle('acked')))
+  expect(settled).toEqual(settled.map(() => true))
+  expect(await Promise.all([at(21).settle('acked'), at(22).settle('acked'), at(23).settle('dead')])).toEqual([
+    false,
+    false,
+    true,
+  ])
+  expect(await at(26).nack()).toBe(true)
+  expect(((await iterator.next()).value as Delivery).offset).toBe('26')
+  expect(await at(50).extend(60_000)).toBe(true)
+  expect(await two.log.settle('c/a', 'g', '33', 'acked')).toBe(false)
+  expect(await one.log.trim('c/a', { maxCount: 0 })).toBe(0)
+  expect(await one.log.groups('c/a')).toMatchObject([{ acked: 9, dead: 1, leased: 54, pending: 0, stale: 2 }])
+  const open_ = await all(two.log.read('c/a', { openFor: 'g' }))
+  expect(open_.map((entry) => (entry as Entry).offset)).toEqual(
+    held
+      .map(({ offset }) => offset)
+      .filter((offset) => ![20, 21, 22, 23, 24, 25, 30, 31, 40, 64].includes(Number(offset))),
+  )
+  const other = two.log.consume('c/a', 'g')[Symbol.asyncIterator]()
+  const back: number[] = []
+  while (back.length < 53) back.push(Number(((await other.next()).value as Delivery).offset))
+  expect(back).not.toContain(50)
+  expect(await Promise.all([at(1).settle('acked'), at(32).settle('acked'), at(50).settle('acked')])).toEqual([
+    false,
+    false,
+    true,
+  ])
+  expect(await runs()).toBe(0)
+  await Promise.all([iterator.return?.(), other.return?.()])
+}, 20_000)
+
 test('[I4] [WN26] after an outage that was longer than a death takes to notice, others get their time to come back', async () => {
   await using proxy = await startProxy(server.port)
   const deadAfterMs = 2_000
@@ -484,6 +578,31 @@ test('[WN26] what was settled while the connection was lost is handled once: the
   expect(await one.log.groups('c/a')).toMatchObject([{ acked: 24, pending: 0, leased: 0 }])
   await iterator.return?.()
 }, 30_000)
+
+test('[I15] an extension that is said again, once the lease went to others, is answered as stale', async () => {
+  await using proxy = await startProxy(server.port)
+  await using one = await open()
+  await using two = await open({ prefix: one.prefix }, proxy.url('redis'))
+  await one.log.append('c/a', items(3))
+  const holder = two.log.consume('c/a', 'g', { ackWaitMs: 400 })[Symbol.asyncIterator]()
+  const held = [(await holder.next()).value, (await holder.next()).value, (await holder.next()).value] as Delivery[]
+  const kept = held[2] as Delivery
+  expect(await kept.extend(60_000)).toBe(true)
+  // As after a pause of the process: it asks, hears nothing, and asks again over another connection.
+  proxy.stall()
+  const asked = held.map((delivery) => delivery.extend(60_000))
+  const other = one.log.consume('c/a', 'g')[Symbol.asyncIterator]()
+  const taken = [(await other.next()).value, (await other.next()).value] as Delivery[]
+  expect(taken.map(({ offset }) => offset)).toEqual(['1', '2'])
+  expect(await taken[0]?.settle('acked')).toBe(true)
+  proxy.reset()
+  proxy.resume()
+  expect(await Promise.all(asked)).toEqual([false, false, true])
+  expect(await held[1]?.settle('acked')).toBe(false)
+  expect(await taken[1]?.settle('acked')).toBe(true)
+  expect(await kept.settle('acked')).toBe(true)
+  await Promise.all([holder.return?.(), other.return?.()])
+}, 20_000)
 
 test('[C25] [C73] a reader that follows waits while the server is away, and goes on behind what it read', async () => {
   await using proxy = await startProxy(server.port)

@@ -8,6 +8,7 @@ import type { AlongArgs, Settler, StepKind } from './settler.ts'
 
 // Hot path: `settle` runs once for each message.
 
+const ACKED: readonly Settled[] = Object.freeze(['acked'])
 const FALSE = Promise.resolve(false)
 /** A handler that runs for so long is told to the server, so that the death of its process counts as an attempt. */
 const MARK_MS = 20
@@ -81,7 +82,7 @@ export class Lessor implements RedisLessor {
     } catch (error) {
       return Promise.reject(error)
     }
-    const done = this.#step('s', one, [as])
+    const done = this.#step('s', one, as === 'acked' ? ACKED : [as])
     this.#gone(one)
     return done
   }
@@ -164,7 +165,6 @@ export class Lessor implements RedisLessor {
   }
 
   #step(kind: StepKind, one: LeasedByRedis, rest?: readonly unknown[], along?: AlongArgs): Promise<boolean> {
-    const { stream, group } = this
-    return this.#host.settler.step(stream, group, kind, one.number, one.token, one.untilMs, rest, along)
+    return this.#host.settler.step(this, kind, one, one.untilMs, rest, along)
   }
 }

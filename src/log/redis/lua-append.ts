@@ -61,11 +61,11 @@ end
 export const APPEND = `${CLOCK}${PUT}
 local named = cjson.decode(ARGV[2])
 local dedup, most = tonumber(ARGV[3]), tonumber(ARGV[4])
-local window, windowAt = tonumber(state[7] or '0'), tonumber(state[8] or '0')
+local window, windowAt = tonumber(state[6] or '0'), tonumber(state[7] or '0')
 local turned = false
 local function key(of) return C .. 'keys:' .. (of % 2) end
 local gone = now - windowAt >= 2 * dedup
-local turns = not state[8] or gone or now - windowAt >= dedup or redis.call('HLEN', key(window)) >= most
+local turns = not state[7] or gone or now - windowAt >= dedup or redis.call('HLEN', key(window)) >= most
 save()
 if turns then
   window = window + 1

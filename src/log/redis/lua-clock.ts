@@ -13,13 +13,13 @@ export const CLOCK = String.raw`
 local C = KEYS[1]
 local call = cjson.decode(ARGV[1])
 local me = call.me
-local state = redis.call('HMGET', C .. 'state', 'epoch', 'at', 'now', 'slip', 'token', 'deaths', 'window', 'windowAt', 'looked')
+local state = redis.call('HMGET', C .. 'state', 'epoch', 'at', 'now', 'slip', 'token', 'window', 'windowAt', 'looked')
 local epoch = state[1]
 if call.epoch and call.epoch ~= epoch then return redis.error_reply('EPOCH ' .. (epoch or 'none')) end
 local time = redis.call('TIME')
 local wall = time[1] * 1000 + math.floor(time[2] / 1000)
 local at, now, slip = tonumber(state[2]), tonumber(state[3]), tonumber(state[4] or '0')
-local token, deaths = tonumber(state[5] or '0'), tonumber(state[6] or '0')
+local token = tonumber(state[5] or '0')
 local away = false
 if not now then
   at, now = wall, wall
@@ -43,7 +43,7 @@ local function save()
     if call.registry then redis.call('SADD', call.registry, call.channel) end
   end
   if away then redis.call('HSET', C .. 'state', 'looked', int(now + call.dead)) end
-  redis.call('HSET', C .. 'state', 'at', int(wall), 'now', int(now), 'slip', int(slip), 'token', int(token), 'deaths', int(deaths))
+  redis.call('HSET', C .. 'state', 'at', int(wall), 'now', int(now), 'slip', int(slip), 'token', int(token))
 end
 -- A server without memory to spare refuses a script at its first write of new data. What frees memory, or is about leases, must go on:
 -- a removal goes first.

@@ -1,25 +1,31 @@
+import { RUNS } from './lua-runs.ts'
+
 // What a group knows, and how it changes. Everything before `cursor` is settled, but for what is in `o`; at and behind it everything is
 // open, but for what is in `x`. So what is kept is as large as what is open.
 //
 //   g:<stream>\n<group>   numbers of the group: id, start, cursor, counts, `soon` (no lease runs out before), `full` (too many wait)
+//   l:…                   runs of leases: see lua-runs.ts
 //   o:…                   offset → [state, token, consumer, until, ackMs, attempts, flags, due, delay, session, note]
 //   r:…                   offsets that may go to anybody          w:…  offsets that wait for their time, by it
 //   x:…                   offsets settled before they were met    q:…  session → owner,held,head
 //   h:…\n<session>        offsets that wait for the owner of their session; the first of them, the head, lies in r, or in
 //   y:…\n<consumer>       what only that consumer may have, since it owns the session
 //
-// States: L with a consumer · R may go · D waits for its time. Flags: 1 its handler was begun · 2 handed out · 4 kept for a retry.
+// States: L with a consumer · R may go · D waits for its time. Flags: 1 its handler was begun · 2 handed out · 4 kept for a retry · 8 came back
+// from a holder otherwise than by its own hand, ever: whether a handler ran then is not known, so the next one says so before it starts.
 
 /** Lua: groups, loaded when they are met and written by `keep`. */
-export const GROUP = String.raw`
-local BEGUN, OUT, HELD = 1, 2, 4
+export const GROUP = `${RUNS}${String.raw`
+local BEGUN, OUT, HELD, SUSPECT = 1, 2, 4, 8
 local FIELDS = { 'id', 'start', 'cursor', 'acked', 'dead', 'expired', 'dropped', 'skipped', 'stale', 'soon', 'full' }
 -- Behind the owners of their sessions no more than so many wait one by one; the rest waits in the stream.
 local MOST_BEHIND = 10000
 local NEVER = 9007199254740991
 local function has(flags, flag) return math.floor(flags / flag) % 2 == 1 end
 local function with(flags, flag) return has(flags, flag) and flags or flags + flag end
-local function without(flags, flag) return has(flags, flag) and flags - flag or flags end
+-- What outlasts a holder.
+local function lasting(flags) return flags - flags % 4 end
+local function suspicion(flags) return flags >= SUSPECT and SUSPECT or 0 end
 -- A lease of no session, which most are, is told by its first letters: to settle it nothing more needs to be read.
 local function packed(entry)
   if entry[1] == 'L' and not entry[10] then return 'P' .. entry[2] .. ';' .. cmsgpack.pack(entry) end
@@ -42,9 +48,9 @@ end
 local function keysOf(stream, group)
   local name = stream .. '\n' .. group
   return {
-    stream = stream, group = group, s = C .. 's:' .. stream, g = C .. 'g:' .. name, o = C .. 'o:' .. name, r = C .. 'r:' .. name,
+    stream = stream, group = group, s = C .. 's:' .. stream, g = C .. 'g:' .. name, l = C .. 'l:' .. name, o = C .. 'o:' .. name, r = C .. 'r:' .. name,
     w = C .. 'w:' .. name, x = C .. 'x:' .. name, q = C .. 'q:' .. name, h = C .. 'h:' .. name .. '\n', y = C .. 'y:' .. name .. '\n',
-    sessions = {}, put = {}, cut = {}, raw = {}, texts = {}, changed = false
+    sessions = {}, runs = {}, put = {}, cut = {}, raw = {}, texts = {}, changed = false
   }
 end
 local expire
@@ -146,7 +152,12 @@ local function delay(g, offset, entry)
   write(g, offset, entry)
   redis.call('ZADD', g.w, int(entry[8]), offset)
 end
--- Everything that is with somebody, as it is now.
+-- Entries of a run are themselves again.
+local function dissolve(g, first, run)
+  eachOf(run, function(offset) write(g, offset, single(run, first, offset)) end)
+  run.left, run.changed = {}, true
+end
+-- Everything that is with somebody one by one, as it is now.
 local function held(g)
   local all = {}
   local kept = redis.call('HGETALL', g.o)
@@ -166,13 +177,18 @@ end
 -- A lease that ran out takes the later ones of its session with it. What nobody was given yet was no attempt.
 expire = function(g)
   local soon, over = NEVER, {}
+  for first, run in pairs(runsOf(g)) do
+    if run and #run.left > 0 then
+      if run.ends <= now then dissolve(g, first, run) else soon = math.min(soon, run.ends) end
+    end
+  end
   for _, one in ipairs(held(g)) do
     local offset, entry = one[1], one[2]
     local ranOut = entry[4] <= now
     if ranOut or (entry[10] and over[entry[10]] == entry[3]) then
       if entry[10] then over[entry[10]] = entry[3] end
       if ranOut and has(entry[7], OUT) then entry[6] = entry[6] + 1 end
-      entry[7], entry[8], entry[9] = 0, 0, 0
+      entry[7], entry[8], entry[9] = SUSPECT, 0, 0
       release(g, entry)
       back(g, offset, entry)
     elseif entry[4] < soon then
@@ -184,11 +200,14 @@ expire = function(g)
 end
 -- What a process held that has died goes back: handlers that ran count as attempts, waits for a retry go on.
 local function inherit(g, dead)
+  for first, run in pairs(runsOf(g)) do
+    if run and string.sub(run.consumer, 1, #dead) == dead then dissolve(g, first, run) end
+  end
   for _, one in ipairs(held(g)) do
     local offset, entry = one[1], one[2]
     if string.sub(entry[3], 1, #dead) == dead then
       if has(entry[7], BEGUN) then entry[6] = entry[6] + 1 end
-      entry[7] = has(entry[7], HELD) and HELD or 0
+      entry[7] = with(lasting(entry[7]), SUSPECT)
       release(g, entry)
       back(g, offset, entry)
     end
@@ -218,6 +237,7 @@ local function keep()
         if #list == 4000 then redis.call('HSET', g.o, unpack(list)) list = {} end
       end
       if #list > 0 then redis.call('HSET', g.o, unpack(list)) end
+      keepRuns(g)
       -- Who found that too many wait goes on in the stream when there is some room.
       if g.full == 1 and not g.stuck and redis.call('HLEN', g.o) <= 0.8 * MOST_BEHIND then
         g.full, g.changed, g.wakes = 0, true, true
@@ -248,7 +268,7 @@ end
 local function look()
   if not epoch then return end
   if call.living then redis.call('HSET', C .. 'processes', me, int(now)) end
-  local looked = tonumber(state[9] or '0')
+  local looked = tonumber(state[8] or '0')
   if away or now < looked or call.idle >= 0 and now - looked < math.min(500, call.dead / 2) then return end
   redis.call('HSET', C .. 'state', 'looked', int(now))
   overdue()
@@ -256,7 +276,6 @@ local function look()
   for i = 1, #all, 2 do
     if all[i] ~= me and now - tonumber(all[i + 1]) >= call.dead and redis.call('PUBSUB', call.numsub, C .. '@' .. all[i])[2] == 0 then
       redis.call('HDEL', C .. 'processes', all[i])
-      deaths = deaths + 1
       for _, stream in ipairs(redis.call('SMEMBERS', C .. 'grouped')) do
         for _, group in ipairs(redis.call('SMEMBERS', C .. 'groups:' .. stream)) do
           local g = groupOf(stream, group)
@@ -307,4 +326,4 @@ local function join(stream, group, from)
   redis.call('SADD', C .. 'grouped', stream)
   return g
 end
-`
+`}`

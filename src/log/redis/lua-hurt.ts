@@ -29,7 +29,7 @@ for _, name in ipairs(names) do
   end
   for _, group in ipairs(redis.call('SMEMBERS', C .. 'groups:' .. name)) do
     local key = name .. '\n' .. group
-    for _, pair in ipairs({ { 'g:', 'hash' }, { 'o:', 'hash' }, { 'r:', 'zset' }, { 'w:', 'zset' }, { 'x:', 'set' }, { 'q:', 'hash' } }) do
+    for _, pair in ipairs({ { 'g:', 'hash' }, { 'l:', 'hash' }, { 'o:', 'hash' }, { 'r:', 'zset' }, { 'w:', 'zset' }, { 'x:', 'set' }, { 'q:', 'hash' } }) do
       found = isOther(C .. pair[1] .. key, pair[2])
       if found then return found end
     end

@@ -3,20 +3,14 @@ import { GROUP } from './lua-group.ts'
 
 const BEGIN = `${CLOCK}${GROUP}`
 
-/** Lua: looks after the processes of the channel. ARGV 2: `1` when the caller ends. Answers with the deaths so far. */
+/** Lua: looks after the processes of the channel. ARGV 2: `1` when the caller ends. */
 export const BEAT = `${BEGIN}
 if not epoch then return 0 end
 force()
-if ARGV[2] == '1' then
-  redis.call('HDEL', C .. 'processes', me)
-  -- The last one has ended in order: nobody is suspect any more.
-  if redis.call('HLEN', C .. 'processes') == 0 then deaths = 0 end
-else
-  look()
-end
+if ARGV[2] == '1' then redis.call('HDEL', C .. 'processes', me) else look() end
 keep()
 save()
-return deaths
+return 1
 `
 
 /** Lua: creates a group. ARGV: 2 stream, 3 group, 4 from: `first`, `now`, `a<offset>`, `s<time>`. Answers with its id. */
@@ -47,7 +41,7 @@ if old then
   end
 end
 tell(stream, group)
-redis.call('UNLINK', g.g, g.o, g.r, g.w, g.x, g.q)
+redis.call('UNLINK', g.g, g.l, g.o, g.r, g.w, g.x, g.q)
 redis.call('SREM', C .. 'groups:' .. stream, group)
 if redis.call('EXISTS', C .. 'groups:' .. stream) == 0 then redis.call('SREM', C .. 'grouped', stream) end
 local others = redis.call('HLEN', C .. 'processes') - redis.call('HEXISTS', C .. 'processes', me)
@@ -69,12 +63,16 @@ for _, group in ipairs(redis.call('SMEMBERS', C .. 'groups:' .. ARGV[2])) do
   local g = groupOf(ARGV[2], group)
   if g then
     local leased, delayed = 0, redis.call('ZCOUNT', g.w, '(' .. int(due), '+inf')
+    for _, run in pairs(runsOf(g)) do
+      if run then leased = leased + sizeOf(run) end
+    end
+    local inRuns = leased
     for _, one in ipairs(held(g)) do
       if has(one[2][7], HELD) and one[2][8] > due then delayed = delayed + 1 else leased = leased + 1 end
     end
     keep()
     local behind = nextOf(ARGV[2])
-    local open = redis.call('HLEN', g.o) + math.max(0, behind - g.cursor) - redis.call('SCARD', g.x)
+    local open = inRuns + redis.call('HLEN', g.o) + math.max(0, behind - g.cursor) - redis.call('SCARD', g.x)
     local list = { group, open - leased - delayed, leased, delayed, g.acked, g.dead, g.expired, g.dropped, g.skipped, g.stale }
     answer[#answer + 1] = list
   end
@@ -139,6 +137,9 @@ for _, group in ipairs(redis.call('SMEMBERS', C .. 'groups:' .. stream)) do
     while oldest < wanted and redis.call('SISMEMBER', g.x, oldest) == 1 do oldest = oldest + 1 end
     wanted = math.min(wanted, oldest)
     for _, offset in ipairs(redis.call('HKEYS', g.o)) do wanted = math.min(wanted, tonumber(offset)) end
+    for _, run in pairs(runsOf(g)) do
+      if run and run.left[1] then wanted = math.min(wanted, run.left[1]) end
+    end
   end
 end
 if wanted <= first then
@@ -199,6 +200,9 @@ if g and at < g.cursor then
     local offset = tonumber(text)
     if offset >= at and offset < to then list[#list + 1] = offset end
   end
+  for _, run in pairs(runsOf(g)) do
+    eachOf(run, function(offset) if offset >= at and offset < to then list[#list + 1] = offset end end)
+  end
   table.sort(list)
   for i = 1, #list do
     if not expired or isExpired(list[i]) then answer[#answer + 1] = list[i] end
@@ -221,7 +225,7 @@ return answer
 
 /** Lua: where the message of a key lies: its mark. ARGV: 2 key, 3 dedupMs. */
 export const FIND = `${CLOCK}
-local window, passed = tonumber(state[7] or '0'), now - tonumber(state[8] or '0')
+local window, passed = tonumber(state[6] or '0'), now - tonumber(state[7] or '0')
 local dedup = tonumber(ARGV[3])
 if passed >= 2 * dedup then return false end
 local found = redis.call('HGET', C .. 'keys:' .. (window % 2), ARGV[2])

@@ -3,8 +3,9 @@ import { GROUP } from './lua-group.ts'
 
 // ARGV: 2 stream, 3 group, 4 id of the group that the caller knows (0: none), 5 from, 6 consumer, 7 most, 8 asked for (the first of
 // them are handed out at once), 9 most bytes, 10 ackMs, 11 `1` to be told when there is more.
-// The answer: [id of the group or 0 when it has gone, milliseconds until something falls due by itself or -1, deaths, offsets without an
-// entry, then for each hand-out its line, its message, and its note if the line says so]. Line: offset,token,attempts,dueIn,note(0|1),head.
+// The answer: [id of the group or 0 when it has gone, milliseconds until something falls due by itself or -1, offsets without an entry, then
+// for each hand-out its line, its message, and its note if the line says so]. Line: offset,token,attempts,dueIn,flags (1 note, 2
+// suspect),head. A run is a list instead: offset and token of the first one, then its entries as XRANGE gives them.
 /** Lua: hands out the oldest that may go. The work is as large as what is handed out, not as the backlog. */
 export const TAKE = `${CLOCK}${GROUP}${String.raw`
 local stream, group, id = ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -18,9 +19,9 @@ if id == 0 then
 elseif not g or g.id ~= id then
   keep()
   save()
-  return { 0, -1, deaths, '' }
+  return { 0, -1, '' }
 end
-local answer = { g.id, -1, deaths, '' }
+local answer = { g.id, -1, '' }
 local bad = {}
 local got, size = 0, 0
 local mine = g.y .. consumer
@@ -37,7 +38,7 @@ local function hand(offset, entry, head, message, note)
   token = token + 1
   local dueIn = has(entry[7], HELD) and math.max(0, entry[8] - due) or 0
   entry[1], entry[2], entry[3], entry[4], entry[5] = 'L', token, consumer, now + dueIn + ack, ack
-  entry[7] = has(entry[7], HELD) and HELD or 0
+  entry[7] = lasting(entry[7])
   if got < asked then entry[7] = with(entry[7], OUT) end
   if entry[4] < g.soon then
     g.soon = entry[4]
@@ -52,9 +53,39 @@ local function hand(offset, entry, head, message, note)
   got = got + 1
   size = size + #message
   note = entry[11] or note
-  answer[#answer + 1] = (g.texts[offset] or int(offset)) .. ',' .. token .. ',' .. entry[6] .. ',' .. (dueIn == 0 and '0' or int(dueIn)) .. ',' .. (note and 1 or 0) .. ',' .. head
+  answer[#answer + 1] = (g.texts[offset] or int(offset)) .. ',' .. token .. ',' .. entry[6] .. ',' .. (dueIn == 0 and '0' or int(dueIn)) .. ',' .. ((note and 1 or 0) + (suspicion(entry[7]) > 0 and 2 or 0)) .. ',' .. head
   answer[#answer + 1] = message
   if note then answer[#answer + 1] = note end
+end
+-- Of a page, how many from the i-th on can be a run: they lie one behind the other, and have no session, note, or delay.
+local function plainOf(page, i, room)
+  local from, to = i, math.min(#page, i + room - 1)
+  local sum = size
+  while i <= to and sum < bytes do
+    local pairs = page[i][2]
+    if pairs[1] ~= 'h' or pairs[3] ~= 'm' or pairs[5] or string.sub(pairs[2], -4) ~= ',,,,' then break end
+    sum = sum + #pairs[4]
+    i = i + 1
+  end
+  local count = i - from
+  -- Their ids ascend: when the last one is where it should be, no one is missing. Who looks for the hole finds it one by one.
+  if count > 1 and tonumber(string.match(page[i - 1][1], '^%d+')) ~= tonumber(string.match(page[from][1], '^%d+')) + count - 1 then return 0, size end
+  return count, sum
+end
+local function handRun(page, i, count, offset)
+  local list = page
+  if count < #page then
+    list = {}
+    for at = 1, count do list[at] = page[i + at - 1] end
+  end
+  g.runs[offset] = { token = token + 1, ends = now + ack, ack = ack, left = { offset, offset + count - 1 }, consumer = consumer, changed = true }
+  answer[#answer + 1] = { offset, token + 1, list }
+  token = token + count
+  got = got + count
+  if now + ack < g.soon then
+    g.soon = now + ack
+    g.changed = true
+  end
 end
 local function drop(offset)
   bad[#bad + 1] = int(offset)
@@ -125,8 +156,10 @@ while got < most and size < bytes and g.cursor < behind and not full do
       g.cursor = g.cursor + 1
     end
   end
-  for i = 1, #page do
-    if size >= bytes then break end
+  local i = 1
+  while i <= #page and size < bytes and got < most do
+    local count, sum = 0, size
+    if not ahead and got >= asked then count, sum = plainOf(page, i, most - got) end
     local text = string.match(page[i][1], '^%d+')
     local offset = tonumber(text)
     g.texts[offset] = text
@@ -134,7 +167,12 @@ while got < most and size < bytes and g.cursor < behind and not full do
       if not ahead or redis.call('SREM', g.x, g.cursor) == 0 then drop(g.cursor) end
       g.cursor = g.cursor + 1
     end
-    if known and known[i] == 1 then
+    if count > 1 then
+      handRun(page, i, count, offset)
+      size = sum
+      i = i + count - 1
+      offset = offset + count - 1
+    elseif known and known[i] == 1 then
       redis.call('SREM', g.x, offset)
     else
       local head, message, note = fields(page[i][2])
@@ -155,6 +193,7 @@ while got < most and size < bytes and g.cursor < behind and not full do
       end
     end
     g.cursor = offset + 1
+    i = i + 1
     if full then break end
   end
   -- Others wait for this server as well.
@@ -172,7 +211,7 @@ elseif got == 0 and full then
   g.full, g.stuck, g.changed = 1, true, true
 end
 if wake < NEVER / 2 then answer[2] = math.max(0, math.ceil(wake)) end
-answer[4] = table.concat(bad, ',')
+answer[3] = table.concat(bad, ',')
 keep()
 if ARGV[11] == '1' and got == 0 and not more then redis.call('SADD', C .. 'waiting:' .. stream, me .. '\n' .. group) end
 save()

@@ -13,7 +13,7 @@ import { Desk } from './desk.ts'
 import { Ear } from './ear.ts'
 import { logFault } from './faults.ts'
 import { SCRIPTS } from './scripts.ts'
-import { type AlongArgs, Settler } from './settler.ts'
+import { type AlongArgs, NO_LEASE, Settler } from './settler.ts'
 import { fromText } from './taken.ts'
 
 /** What the rooms of a log share. */
@@ -189,7 +189,7 @@ export class Room {
     if (desk !== undefined) return desk.settleAt(offset, as, along)
     await this.channel.change(SCRIPTS.join, [stream, group, 'first'])
     const untilMs = this.#settings.env.monotonicMs() + SETTLE_MS
-    return this.#settler.step(stream, group, 'o', offset, 0, untilMs, [as], along)
+    return this.#settler.step({ stream, group }, 'o', { ...NO_LEASE, number: offset }, untilMs, [as], along)
   }
 
   async join(stream: string, group: string, from: ConsumeOptions['from']): Promise<void> {

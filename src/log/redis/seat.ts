@@ -20,13 +20,10 @@ export interface Seat {
   outdated: boolean
   /** Something came while it was being taken. */
   again: boolean
-  /** So many of its next deliveries are suspect: holders have died. */
-  suspects: number
-  deaths: number
 }
 
 /** The place of a consumer that begins. */
-export function seatOf(consumer: Consumer, id: string, deaths: number): Seat {
+export function seatOf(consumer: Consumer, id: string): Seat {
   return {
     consumer,
     id,
@@ -38,7 +35,5 @@ export function seatOf(consumer: Consumer, id: string, deaths: number): Seat {
     taking: false,
     outdated: false,
     again: false,
-    suspects: deaths > 0 ? consumer.maxInFlight : 0,
-    deaths,
   }
 }

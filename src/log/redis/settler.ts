@@ -14,18 +14,35 @@ const BACKOFF = { firstMs: 50, mostMs: 1_000 }
 /** A step of the script `settle`, without the number of its group. */
 export type StepKind = 's' | 'o' | 'n' | 'f' | 'e' | 'u' | 'b' | 'c'
 
-interface Step {
+/** Whose entry it is. */
+export interface Place {
   readonly stream: string
   readonly group: string
+}
+
+/** Which entry it is, with which lease. */
+export interface Lease {
+  readonly number: number
+  readonly token: number
+  /** The first offset of its run; 0 for none. */
+  readonly run: number
+}
+
+/** Of no lease. */
+export const NO_LEASE: Lease = Object.freeze({ number: 0, token: 0, run: 0 })
+
+interface Step {
+  readonly of: Place
   readonly kind: StepKind
-  readonly offset: number
-  token: number
+  readonly lease: Lease
   readonly rest: readonly unknown[]
   readonly along: AlongArgs | undefined
   /** Monotonic milliseconds after which it is of no use any more. */
   readonly untilMs: number
   readonly outcome: PromiseWithResolvers<boolean>
   tries: number
+  /** It may have been carried out already: then it is no stale lease. */
+  again: boolean
 }
 
 /** What goes along with a settlement. */
@@ -55,17 +72,15 @@ export class Settler {
 
   /** Resolves to whether the lease was the present one. What is lost on the way is tried again until `untilMs`. */
   step(
-    stream: string,
-    group: string,
+    of: Place,
     kind: StepKind,
-    offset: number,
-    token: number,
+    lease: Lease,
     untilMs: number,
     rest: readonly unknown[] = [],
     along?: AlongArgs,
   ): Promise<boolean> {
     const outcome = Promise.withResolvers<boolean>()
-    this.#steps.push({ stream, group, kind, offset, token, rest, along, untilMs, outcome, tries: 0 })
+    this.#steps.push({ of, kind, lease, rest, along, untilMs, outcome, tries: 0, again: false })
     if (!this.#scheduled) {
       this.#scheduled = true
       this.#channel.env.nextTurn(() => this.flush())
@@ -92,7 +107,7 @@ export class Settler {
   tokensOf(stream: string, group: string): number[] {
     const tokens: number[] = []
     for (const steps of [...this.#unanswered, this.#steps]) {
-      for (const one of steps) if (one.stream === stream && one.group === group) tokens.push(Math.abs(one.token))
+      for (const { of, lease } of steps) if (of.stream === stream && of.group === group) tokens.push(lease.token)
     }
     return tokens
   }
@@ -112,21 +127,30 @@ export class Settler {
 
   #send(steps: Step[]): void {
     const named: [string, string][] = []
-    const numbers = new Map<string, Map<string, number>>()
+    const numbers = new Map<Place, number>()
     const list: unknown[][] = []
+    /** How many entries each step of the script is about. */
+    const sizes: number[] = []
     const args: RedisArg[] = ['', '', steps[0]?.along === undefined ? '0' : '1']
-    for (const { stream, group, kind, offset, token, rest, along } of steps) {
-      let groups = numbers.get(stream)
-      if (groups === undefined) numbers.set(stream, (groups = new Map()))
-      let number = groups.get(group)
-      if (number === undefined) groups.set(group, (number = named.push([stream, group])))
-      const step = [number, kind, String(offset), String(token), ...rest]
+    for (let at = 0; at < steps.length; ) {
+      const first = steps[at] as Step
+      const { of, kind, lease, rest, along, again } = first
+      let number = numbers.get(of)
+      if (number === undefined) numbers.set(of, (number = named.push([of.stream, of.group])))
+      const step = [number, kind, String(lease.number), String(again ? -lease.token : lease.token), lease.run, ...rest]
+      let size = 1
+      if (kind === 's') {
+        while (at + size < steps.length && follows(first, steps[at + size] as Step, size)) size++
+        step.push(size)
+      } else if (kind === 'o') step.push(1)
       if (along !== undefined) {
         let message = 0
         if (along.text !== undefined) message = args.push(along.text) - 3
         step.push(along.stream, along.note ?? false, message, along.rest, ...(along.other ?? []))
       }
       list.push(step)
+      sizes.push(size)
+      at += size
     }
     args[0] = JSON.stringify(named)
     args[1] = JSON.stringify(list)
@@ -134,7 +158,7 @@ export class Settler {
     this.#channel.change(SCRIPTS.settle, args).then(
       (reply) => {
         this.#unanswered.delete(steps)
-        this.#answer(steps, reply as readonly RedisReply[])
+        this.#answer(steps, sizes, reply as readonly RedisReply[])
         this.#rest()
       },
       (error: unknown) => {
@@ -149,16 +173,20 @@ export class Settler {
     if (this.#unanswered.size === 0) for (const done of this.#idle.splice(0)) done()
   }
 
-  #answer(steps: readonly Step[], reply: readonly RedisReply[]): void {
-    for (let at = 0; at < steps.length; at++) {
-      const { outcome, stream } = steps[at] as Step
-      const answer = reply[at]
-      if (typeof answer === 'number') outcome.resolve(answer === 1)
-      else
-        reject(
-          outcome,
-          new BusError('STORE_FAILED', `an entry of "${stream}" was not settled: ${String(answer).slice(1)}`),
-        )
+  #answer(steps: readonly Step[], sizes: readonly number[], reply: readonly RedisReply[]): void {
+    let at = 0
+    for (let index = 0; index < sizes.length; index++) {
+      const answer = reply[index] as RedisReply
+      const size = sizes[index] as number
+      for (let part = 0; part < size; part++) {
+        const { outcome, of } = steps[at++] as Step
+        const told = Array.isArray(answer) ? (answer as readonly RedisReply[])[part] : answer
+        if (typeof told === 'number') outcome.resolve(told === 1)
+        else {
+          const text = `an entry of "${of.stream}" was not settled: ${String(told).slice(1)}`
+          reject(outcome, new BusError('STORE_FAILED', text))
+        }
+      }
     }
   }
 
@@ -167,11 +195,10 @@ export class Settler {
     const again: Step[] = []
     for (const step of steps) {
       if (this.#closed || !isPassing(error) || nowMs >= step.untilMs) {
-        reject(step.outcome, logFault(`an entry of "${step.stream}" was not settled`, error))
+        reject(step.outcome, logFault(`an entry of "${step.of.stream}" was not settled`, error))
         continue
       }
-      // It may have been carried out: then it is no stale lease the next time.
-      if (step.token > 0) step.token = -step.token
+      step.again = true
       step.tries++
       again.push(step)
     }
@@ -185,6 +212,23 @@ export class Settler {
       this.#rest()
     })
   }
+}
+
+/** A plain settlement of what lies in the same run, `by` behind the first one. */
+function follows(first: Step, next: Step, by: number): boolean {
+  const { lease, of, rest, again } = first
+  return (
+    lease.run !== 0 &&
+    next.kind === 's' &&
+    next.of === of &&
+    next.lease.run === lease.run &&
+    next.lease.number === lease.number + by &&
+    next.lease.token === lease.token + by &&
+    next.rest[0] === rest[0] &&
+    next.again === again &&
+    first.along === undefined &&
+    next.along === undefined
+  )
 }
 
 function reject(outcome: PromiseWithResolvers<boolean>, error: BusError): void {
