@@ -2,11 +2,10 @@ import type { BlockNode, EntryNode, ListNode, TextNode, TypedNode, ValueNode, Va
 
 /** The one spelling of a text, over several lines if it stands between three quotes. */
 export function spellText(node: TextNode): string {
-  if (node.lines)
-    return `"""\n${node.parts
-      .map((part) => (typeof part === 'string' ? blockBody(part) : spellInner(part)))
-      .join('')
-      .replace(/"$/, '\\"')}"""`
+  if (node.lines) {
+    const body = node.parts.map((part) => (typeof part === 'string' ? blockBody(part) : spellInner(part))).join('')
+    return `"""\n${body.replace(/"(?=""|$)/g, '\\"')}"""`
+  }
   const literal = node.parts.every((part) => typeof part === 'string') ? node.parts.join('') : undefined
   if (literal?.includes('"') && !literal.includes("'")) return `'${escaped(literal)}'`
   const body = node.parts.map((part) =>
@@ -93,5 +92,5 @@ function escaped(text: string): string {
 
 function blockBody(text: string): string {
   const lines = text.split('\n').map((line) => line.split('\t').map(escaped).join('\t'))
-  return lines.join('\n').replaceAll('"""', '""\\"').replaceAll('${', '\\${')
+  return lines.join('\n').replaceAll('${', '\\${')
 }
