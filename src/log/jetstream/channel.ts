@@ -15,7 +15,7 @@ import { Machine, type MachineEvents, MOST_STEP_MS } from './machine.ts'
 import { type ChannelNames, channelNames } from './names.ts'
 import { type Hall, type LocalConsumer, mustFit, type Place } from './place.ts'
 import { Presence } from './presence.ts'
-import { decodeBatch, type Op, offsetOf } from './records.ts'
+import { type ConsumerOp, decodeBatch, type Op, offsetOf } from './records.ts'
 import { Sender } from './sender.ts'
 import { Supply } from './supply.ts'
 import { Thread, type ThreadOwner } from './thread.ts'
@@ -257,7 +257,10 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
 
   /** The connection stands again: what is there is compared with what was, and everything goes on. */
   async restored(): Promise<void> {
-    if (!this.closed) await this.#thread.restored(this.isOpen)
+    if (this.closed) return
+    this.presence.restored()
+    await this.#thread.restored(this.isOpen)
+    for (const local of this.locals.values()) local.pump()
   }
 
   async close(): Promise<void> {
@@ -335,9 +338,15 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
       if (op.t === 'want') this.#share(op.c)
       // What was kept back until then may go.
       else if (own && op.t === 'free') for (const local of this.locals.values()) this.#pumps.add(local)
+      // Whoever waits was alone until then, or is there only now: it says that it waits.
+      else if (op.t === 'in') this.#met(op)
       // Its end may have been stored before its beginning, which was refused and sent again: nobody would take what is set aside for it.
-      else if (own && op.t === 'in' && !this.locals.has(op.c)) this.sender.post({ t: 'out', c: op.c })
+      if (own && op.t === 'in' && !this.locals.has(op.c)) this.sender.post({ t: 'out', c: op.c })
     }
+  }
+
+  #met({ p, g }: ConsumerOp): void {
+    for (const local of this.locals.values()) if (local.part === p && local.group === g) this.#pumps.add(local)
   }
 
   /** A consumer waits: those of this process in its group share what they have not been asked for. */

@@ -69,6 +69,11 @@ async function pause(): Promise<void> {
   await expect.poll(() => new Set(states())).toEqual(new Set(['T']))
 }
 
+async function streamState(link: NatsLink): Promise<{ messages: number; last_seq: number } | undefined> {
+  const answer = await link.ask('$JS.API.STREAM.INFO.swarmbus_log_c')
+  return answer.json<{ state?: { messages: number; last_seq: number } }>().state
+}
+
 async function codeOf(run: Promise<unknown>): Promise<string> {
   return run.then(() => 'ok', codeOfError)
 }
@@ -231,6 +236,32 @@ test('after a loss a read tells the gap first, one that follows goes on with wha
   expect(none).toEqual([])
 })
 
+test('[I15] after a loss a lease from before settles nothing of what is there instead', async () => {
+  const { log, link, events } = await open()
+  const iterator = log.consume('c/a', 'g')[Symbol.asyncIterator]()
+  const first = iterator.next()
+  await expect.poll(async () => (await streamState(link))?.last_seq).toBe(1)
+  await log.append('c/a', [item('before')])
+  const before = (await first).value as Delivery
+  await server.kill()
+  await expect.poll(() => link.watch.isUp).toBe(false)
+  const waiting = before.settle('acked').catch(codeOfError)
+  await server.start({ wipe: true })
+  await expect.poll(() => events.filter(({ type }) => type === 'data-loss').length, { timeout: 8_000 }).toBe(1)
+  const second = iterator.next()
+  await expect.poll(async () => (await streamState(link))?.last_seq).toBe(1)
+  // At the same place, under the same name.
+  await log.append('c/a', [item('after')])
+  const after = (await second).value as Delivery
+  expect(after.offset).toBe(before.offset)
+  expect([await waiting, await before.settle('acked'), await before.nack(), await before.extend()]).toEqual([
+    ...[false, false, false, false],
+  ])
+  expect(before.begin()).toBeUndefined()
+  expect(await log.groups('c/a')).toMatchObject([{ published: 1, acked: 0 }])
+  expect(await after.settle('acked')).toBe(true)
+})
+
 test('whoever only stores hears of a loss as well, however much others have stored since', async () => {
   const { log, link, events } = await open()
   for (const data of [1, 2]) await log.append('c/a', [item(data)])
@@ -296,8 +327,7 @@ test('a new process takes over from a snapshot what was settled, held, delayed a
   expect(letter).toMatchObject({ type: 'entry', note: 'why' })
   const [gap] = await Array.fromAsync(two.read('c/a'))
   expect(gap).toMatchObject({ type: 'gap', reason: 'trimmed' })
-  const info = (await link.ask('$JS.API.STREAM.INFO.swarmbus_log_c')).json<{ state: { messages: number } }>()
-  expect(info.state.messages).toBeLessThan(130 + 60)
+  expect((await streamState(link))?.messages).toBeLessThan(130 + 60)
 })
 
 test('consumers and readers that come and go leave nothing on the server', async () => {

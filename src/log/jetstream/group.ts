@@ -198,15 +198,15 @@ export class Group {
     return changed || over.length > 0
   }
 
-  /** What is reserved for processes that fell silent goes back. `heardMs` says when an instance was heard of last. */
+  /** What is reserved for processes that fell silent goes back. `heardMs` says when an instance was heard of last, in lively time. */
   hush(heardMs: (instance: string) => number): boolean {
-    const { now } = this.#time
+    const { lively } = this.#time
     let changed = false
     const mostMs = this.holders.some(({ wants, hasRoom }) => wants && hasRoom) ? SILENCE_WANTED_MS : SILENCE_MS
     for (const holder of this.holders) {
-      if (holder.reserved === 0 || holder.silent || now - heardMs(holder.instance) <= mostMs) continue
+      if (holder.reserved === 0 || holder.silent || lively - heardMs(holder.instance) < mostMs) continue
       const reserved = [...holder.slots].filter(({ state }) => state === 'reserved')
-      if (reserved.every(({ sinceMs }) => now - sinceMs <= mostMs)) continue
+      if (reserved.every(({ sinceMs }) => lively - sinceMs < mostMs)) continue
       holder.silent = true
       // All of it: what stayed would be handled before what comes again.
       for (const slot of reserved) {
@@ -291,7 +291,7 @@ export class Group {
   #reserve(slot: Slot, holder: Holder, reserved: (holder: Holder, slot: Slot) => void): void {
     slot.state = 'reserved'
     slot.token = this.#time.token()
-    slot.sinceMs = this.#time.now
+    slot.sinceMs = this.#time.lively
     if (this.suspects > 0) {
       this.suspects--
       slot.suspect = true

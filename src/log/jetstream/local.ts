@@ -22,9 +22,12 @@ const FRESH_MS = 1_500
 class Held extends HeldSlot {
   readonly body: Body
   readonly message: Message
+  /** In which life of its consumer. */
+  readonly life: number
 
-  constructor(offset: number, body: Body, message: Message) {
+  constructor(offset: number, body: Body, message: Message, life: number) {
     super(offset)
+    this.life = life
     this.body = body
     this.message = message
   }
@@ -48,6 +51,8 @@ export class Local implements Source, Lessor, LocalConsumer {
   /** What was given back and is not known to have gone yet, by session: what lies behind it waits for it. */
   readonly #giving = new Map<string, { readonly slot: Slot; readonly token: number }>()
   #gone = false
+  /** How often it began anew under another name: names of leases from before may be those of others now. */
+  #life = 0
 
   constructor(
     channel: Place,
@@ -77,6 +82,10 @@ export class Local implements Source, Lessor, LocalConsumer {
 
   /** The consumer begins anew with the channel: nothing from before holds. */
   restart(id: string): void {
+    if (this.id !== id) {
+      this.#life++
+      this.#state = undefined
+    }
     this.id = id
     this.#ready = new Heap()
     this.#giving.clear()
@@ -106,6 +115,8 @@ export class Local implements Source, Lessor, LocalConsumer {
         this.#ready.shift()
         continue
       }
+      // Without a connection it would be handled, and perhaps once more by another process.
+      if (!this.#channel.hall.io.link.watch.isUp) return undefined
       if (this.#isGiving(slot.session) || !this.#channel.isFresh(sinceMs, FRESH_MS)) return undefined
       const body = this.#channel.bodies.get(slot.offset)
       const loaded = body ?? this.#channel.supply.loaded(slot.offset)
@@ -123,7 +134,7 @@ export class Local implements Source, Lessor, LocalConsumer {
         continue
       }
       this.#channel.sender.lazily(this.#state, slot.offset, token, false)
-      const held = new Held(slot.offset, loaded as Body, entry.message)
+      const held = new Held(slot.offset, loaded as Body, entry.message, this.#life)
       held.token = token
       held.attempts = slot.attempts
       held.note = slot.note
@@ -178,8 +189,9 @@ export class Local implements Source, Lessor, LocalConsumer {
   }
 
   begin(slot: HeldSlot, token: number): Promise<void> | undefined {
-    const state = this.#holding(slot, token)
-    if (state === undefined) return undefined
+    if (this.#over || this.#gone) return undefined
+    const state = this.#stateOf(slot)
+    if (state?.slots.get(slot.offset)?.token !== token) return undefined
     const { sender } = this.#channel
     if (slot.suspect) {
       sender.unlazily(state, slot.offset)
@@ -196,7 +208,7 @@ export class Local implements Source, Lessor, LocalConsumer {
     } catch (error) {
       return Promise.reject(error)
     }
-    const state = this.#state
+    const state = this.#stateOf(slot)
     if (this.#over || state === undefined) return FALSE
     const { sender } = this.#channel
     if (as === 'acked' && along === undefined) return quiet(sender.ack(state, slot.offset, token))
@@ -213,9 +225,10 @@ export class Local implements Source, Lessor, LocalConsumer {
     } catch (error) {
       return Promise.reject(error)
     }
-    if (this.#over || this.#state === undefined) return FALSE
+    const state = this.#stateOf(slot)
+    if (this.#over || state === undefined) return FALSE
     const { delayMs = 0, note, count = true, hold = false } = options
-    this.#channel.sender.unlazily(this.#state, slot.offset)
+    this.#channel.sender.unlazily(state, slot.offset)
     return quiet(
       this.#channel.sender.submit({
         ...{
@@ -239,7 +252,7 @@ export class Local implements Source, Lessor, LocalConsumer {
     } catch (error) {
       return Promise.reject(error)
     }
-    if (this.#over || this.#state === undefined) return FALSE
+    if (this.#over || this.#stateOf(slot) === undefined) return FALSE
     const op = {
       t: 'extend',
       p: this.part,
@@ -264,11 +277,9 @@ export class Local implements Source, Lessor, LocalConsumer {
     return this.#channel.closed
   }
 
-  /** The group, as long as the lease is this process's as far as it knows. */
-  #holding(slot: HeldSlot, token: number): Group | undefined {
-    if (this.#over || this.#gone) return undefined
-    const found = this.#state?.slots.get(slot.offset)
-    return found?.token === token ? this.#state : undefined
+  /** The group, for what was handed out in this life of the consumer. */
+  #stateOf(slot: HeldSlot): Group | undefined {
+    return (slot as Held).life === this.#life ? this.#state : undefined
   }
 
   /** Says that it waits, where others of the group may have more than they need. */

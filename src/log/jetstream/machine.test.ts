@@ -156,6 +156,22 @@ test('what is set aside for a process that fell silent goes to others, and what 
   expect(slotsOf(machine, 'y').length).toBe(1)
 })
 
+test("a time in which nobody could be heard of is nobody's silence: what is set aside stays when the server was away", () => {
+  const { machine, entry, ask, pass } = rig()
+  ask('i', enter('x', 2))
+  const offsets = [entry('s'), entry('s')]
+  ask('j', enter('y', 2))
+  // The longest time that passes for the machine, and then as long as the other one takes to come back.
+  for (const ms of [60_000, 700]) {
+    pass(ms)
+    ask('j', { t: 'want', c: 'y' })
+  }
+  expect(slotsOf(machine, 'x').map(({ offset }) => offset)).toEqual(offsets)
+  pass(1_000)
+  ask('j', tick)
+  expect(slotsOf(machine, 'y').map(({ offset }) => offset)).toEqual(offsets)
+})
+
 type Step = readonly [kind: number, pick: number, more: number]
 
 /** Makes a record of three numbers: whatever they are, it is one that a process could have sent. */

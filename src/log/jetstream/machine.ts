@@ -11,6 +11,8 @@ import { Holder, type MachineTime, type Slot } from './slot.ts'
 
 /** Time moves on by no more than this from one record to the next: a step of the server's clock ends no lease before its time. */
 export const MOST_STEP_MS = 2_000
+/** Those who hold something are heard of each second or so. A longer time without records is one in which nobody could be heard of. */
+const MOST_LIVELY_MS = 1_200
 const HUSH_EVERY_MS = 500
 
 /** An entry as its record brings it. */
@@ -64,6 +66,7 @@ export class Machine implements MachineTime {
   /** The sequence of the newest record that was applied. */
   seq = 0
   now = 0
+  lively = 0
   wall = 0
   /** The server's clock at the newest record. */
   raw = 0
@@ -136,10 +139,10 @@ export class Machine implements MachineTime {
   #isNew({ i, n }: Batch): boolean {
     let instance = this.instances.get(i)
     if (instance === undefined) {
-      this.instances.set(i, (instance = { n, missing: new Set(), heardMs: this.now }))
+      this.instances.set(i, (instance = { n, missing: new Set(), heardMs: this.lively }))
       return true
     }
-    instance.heardMs = this.now
+    instance.heardMs = this.lively
     if (n <= instance.n) return instance.missing.delete(n)
     for (let one = instance.n + 1; one < n && instance.missing.size < 1_000; one++) instance.missing.add(one)
     instance.n = n
@@ -358,12 +361,15 @@ export class Machine implements MachineTime {
 
   #pass(seq: number, at: number): void {
     this.seq = seq
-    if (this.raw > 0 && at > this.raw) this.now += Math.min(at - this.raw, MOST_STEP_MS)
+    if (this.raw > 0 && at > this.raw) {
+      this.now += Math.min(at - this.raw, MOST_STEP_MS)
+      this.lively += Math.min(at - this.raw, MOST_LIVELY_MS)
+    }
     this.raw = at
     if (at > this.wall) this.wall = at
     for (const group of this.groups.values()) if (group.expire()) this.#dirty.add(group)
-    if (this.now - this.hushedMs < HUSH_EVERY_MS) return
-    this.hushedMs = this.now
+    if (this.lively - this.hushedMs < HUSH_EVERY_MS) return
+    this.hushedMs = this.lively
     const heard = (id: string): number => this.instances.get(id)?.heardMs ?? 0
     for (const group of this.groups.values()) if (group.hush(heard)) this.#dirty.add(group)
   }

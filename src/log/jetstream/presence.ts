@@ -2,6 +2,8 @@ import { isBusError } from '../../kit/errors.ts'
 import type { Place } from './place.ts'
 
 const ANSWER_MS = 1_000
+/** As long as the others may take to find the server again, once this process has: the longest wait between their tries. */
+const RETURN_MS = 2_500
 
 /**
  * Who of those that use a channel is still there. Each process listens on a subject of its own: once its connection is gone the server
@@ -9,9 +11,11 @@ const ANSWER_MS = 1_000
  */
 export class Presence {
   readonly #channel: Place
-  readonly #absentSince = new Map<string, number>()
+  /** Since when nobody listens, and the newest batch at that time: whoever sends another one was there. */
+  readonly #absent = new Map<string, { readonly sinceMs: number; readonly n: number }>()
   #subscription: { unsubscribe(): void } | undefined
   #checkedMs = 0
+  #restoredMs = Number.NEGATIVE_INFINITY
   #count = 0
 
   constructor(channel: Place) {
@@ -27,6 +31,12 @@ export class Presence {
     this.#subscription?.unsubscribe()
     this.instance = `${this.instance.split('~')[0]}~${++this.#count}`
     this.#listen()
+  }
+
+  /** The connection stands again: what took it away may have taken those of the others, who get as much time to come back as ever. */
+  restored(): void {
+    this.#absent.clear()
+    this.#restoredMs = this.#channel.env.monotonicMs()
   }
 
   /** Looks at all others. */
@@ -79,14 +89,17 @@ export class Presence {
   async #check(id: string): Promise<boolean> {
     if (id === this.instance || this.#channel.closed) return true
     if (await this.#ask(id)) {
-      this.#absentSince.delete(id)
+      this.#absent.delete(id)
       return true
     }
     const nowMs = this.#channel.env.monotonicMs()
-    const since = this.#absentSince.get(id) ?? nowMs
-    this.#absentSince.set(id, since)
+    if (nowMs - this.#restoredMs < RETURN_MS) return true
+    const n = this.#channel.machine.instances.get(id)?.n ?? 0
+    const before = this.#absent.get(id)
+    const since = before?.n === n ? before.sinceMs : nowMs
+    this.#absent.set(id, { sinceMs: since, n })
     if (nowMs - since < this.#channel.hall.graceMs) return true
-    this.#absentSince.delete(id)
+    this.#absent.delete(id)
     await this.#channel.sender.submit({ t: 'dead', i: id }).catch(() => undefined)
     return false
   }

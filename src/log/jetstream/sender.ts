@@ -160,10 +160,12 @@ export class Sender {
   rename(instance: string): void {
     this.instance = instance
     this.#n = 0
-    const sent = [...this.#sent.values()]
+    const gone = [...this.#sent.values()].flatMap(({ asked }) => asked)
     this.#sent.clear()
-    for (const { asked } of sent)
-      for (const one of asked) answer(one, one.op.t === 'ack' ? all(one.op.o.length / 2) : false)
+    // Also what was not sent yet: in a stream that was made anew such a lease may be that of another entry.
+    gone.push(...this.#queue.filter(({ op }) => isOfLease(op)))
+    this.#queue = this.#queue.filter(({ op }) => !isOfLease(op))
+    for (const one of gone) answer(one, one.op.t === 'ack' ? all(one.op.o.length / 2) : false)
     this.#lazy.clear()
   }
 
@@ -232,7 +234,8 @@ export class Sender {
 
   #publish(n: number, sent: Sent): void {
     sent.underWay = true
-    sent.atMs = this.#io.env.monotonicMs()
+    // Sent again, it may be the first time that arrived.
+    if (sent.atMs === 0) sent.atMs = this.#io.env.monotonicMs()
     this.#io.publish(sent.subject, sent.bytes, undefined).then(
       ({ seq }) => {
         sent.underWay = false
@@ -299,6 +302,12 @@ function fail({ answers }: Asked, error: BusError): void {
 
 function all(count: number): number[] {
   return Array.from({ length: count }, (_, at) => at)
+}
+
+const OF_LEASES: ReadonlySet<Op['t']> = new Set(['free', 'start', 'begin', 'ack', 'settle', 'nack', 'extend'])
+
+function isOfLease({ t }: Op): boolean {
+  return OF_LEASES.has(t)
 }
 
 function noteBytes(op: Op): number {

@@ -2,6 +2,8 @@
 export interface MachineTime {
   /** Milliseconds that have passed for the machine: moved on by records, never by much at once, whatever the server's clock does. */
   readonly now: number
+  /** As `now`, without the times in which nobody could be heard of: those between records that are far from each other. */
+  readonly lively: number
   /** Wall-clock milliseconds of the newest record; never falls. */
   readonly wall: number
   /** A name for a lease that was never given before. */
@@ -27,7 +29,7 @@ export class Slot {
   holder: Holder | undefined = undefined
   /** When the lease runs out. */
   untilMs = 0
-  /** When the reservation was made. */
+  /** When the reservation was made, in lively time. */
   sinceMs = 0
   /** When its wait ends, by the time of the machine and by the wall clock, and how long it was to last; 0 for no wait. */
   dueMs = 0

@@ -11,6 +11,7 @@ export interface Snapshot {
   readonly v: 1
   readonly seq: number
   readonly now: number
+  readonly lively: number
   readonly wall: number
   readonly raw: number
   readonly tokens: number
@@ -103,10 +104,10 @@ export function headOfAlong([offset, at, bytes, session, expires]: AlongEntry): 
 
 /** The machine as it is now. `segmentsTo`: entries that came along are known otherwise up to this offset. */
 export function takeSnapshot(machine: Machine, segmentsTo: number = 0): Snapshot {
-  const { seq, now, wall, raw, tokens, hushedMs } = machine
+  const { seq, now, lively, wall, raw, tokens, hushedMs } = machine
   return {
     v: 1,
-    ...{ seq, now, wall, raw, tokens },
+    ...{ seq, now, lively, wall, raw, tokens },
     hushed: hushedMs,
     parts: [...machine.parts.values()].map((part) => {
       const marks = marksOf(part)
@@ -163,8 +164,8 @@ export function machineOf(
   lost: (seq: number) => void = () => undefined,
 ): Machine {
   const machine = new Machine(channel, events)
-  const { seq, now, wall, raw, tokens, hushed } = snapshot
-  Object.assign(machine, { seq, now, wall, raw, tokens, hushedMs: hushed })
+  const { seq, now, lively, wall, raw, tokens, hushed } = snapshot
+  Object.assign(machine, { seq, now, lively, wall, raw, tokens, hushedMs: hushed })
   for (const saved of snapshot.parts) {
     const part = machine.part(saved.name)
     const all = [...(entries.get(saved.name) ?? []), ...saved.alongs.map(headOfAlong)]
