@@ -62,7 +62,8 @@ export function processCases(start: () => Promise<Server>): void {
     all.children[1]?.send('leave')
     expect(await lost[1]).toMatchObject({ code: 'BUS_CLOSED' })
     expect(await lost[0]).toMatchObject({ code: 'PROCESS_LOST', details: { name: 'killed', why: 'silent' } })
-    expect(all.bus.processes()).toEqual([])
+    // Its goodbye comes behind the answers of what it had in hand.
+    await expect.poll(() => all.bus.processes(), { timeout: 20_000 }).toEqual([])
     if (all.children[1]?.exitCode === null) await once(all.children[1], 'exit')
   }, 60_000)
 
