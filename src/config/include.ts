@@ -2,6 +2,7 @@ import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, relative, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { FileNode, IncludeNode } from './ast.ts'
+import type { LoadCode } from './load-codes.ts'
 import { parse } from './parser.ts'
 import type { Report } from './report.ts'
 import { createSource, type Source } from './source.ts'
@@ -46,7 +47,7 @@ export function readUnits(main: Source, folder: string, report: Report): Units {
     units.push({ source, file, folder: own })
   }
   const include = (source: Source, node: IncludeNode, own: string): void => {
-    const fault = (code: string, message: string, hint?: string): void =>
+    const fault = (code: LoadCode, message: string, hint?: string): void =>
       report.error(source, node.path, code, message, hint)
     const [first = '', ...more] = node.path.parts
     if (typeof first !== 'string' || more.length > 0) {

@@ -1,5 +1,6 @@
 import type { Span } from './ast.ts'
 import type { Diagnostic } from './diagnostic.ts'
+import type { LoadCode } from './load-codes.ts'
 import type { Source } from './source.ts'
 
 /** Collects what is wrong with files, or worth a word, each at its place. */
@@ -25,16 +26,16 @@ export class Report {
     this.#found.push(...diagnostics)
   }
 
-  error(source: Source, span: Span, code: string, message: string, hint?: string): void {
+  error(source: Source, span: Span, code: LoadCode, message: string, hint?: string): void {
     this.#put('error', source, span, code, message, hint)
   }
 
-  warning(source: Source, span: Span, code: string, message: string, hint?: string): void {
+  warning(source: Source, span: Span, code: LoadCode, message: string, hint?: string): void {
     this.#put('warning', source, span, code, message, hint)
   }
 
   /** An error for who wants to run the files; a warning for who only checks them. */
-  here(source: Source, span: Span, code: string, message: string, hint?: string): void {
+  here(source: Source, span: Span, code: LoadCode, message: string, hint?: string): void {
     this.#put(this.onlyChecks ? 'warning' : 'error', source, span, code, message, hint)
   }
 
@@ -42,7 +43,7 @@ export class Report {
     severity: Diagnostic['severity'],
     source: Source,
     { start, end }: Span,
-    code: string,
+    code: LoadCode,
     message: string,
     hint: string | undefined,
   ): void {

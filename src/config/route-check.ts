@@ -27,15 +27,15 @@ export function checkRoutes(components: readonly Declared[], strict: boolean, re
   const byName = new Map(components.map((one) => [one.spec.name, one]))
   const tell = ({ component, code, message }: RouteNote, isError: boolean): void => {
     const declared = byName.get(component)
-    if (declared === undefined) return
+    // Unknown targets were told where they stand.
+    if (declared === undefined || code === 'unknown-target') return
     if (isError) report.error(declared.source, declared.span, code, message)
     else report.warning(declared.source, declared.span, code, message)
   }
   // Where names are wrong, what goes where is not known: it would only repeat those faults.
   const isSure = !report.hasErrors
   for (const note of inference.warnings) tell(note, strict)
-  // Unknown targets were told where they stand.
-  for (const note of validation.issues) if (note.code !== 'unknown-target') tell(note, strict)
+  for (const note of validation.issues) tell(note, strict)
   if (isSure) for (const note of validation.warnings) tell(note, false)
   return { nodes, routes: inference.routes, validation, needsConsole: inference.needsConsole }
 }
