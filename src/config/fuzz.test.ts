@@ -82,12 +82,12 @@ const file = fc
     fc.oneof(
       fc
         .tuple(gap, name, gap, value)
-        .map(([before, id, blank, inner]) => `${before}${id} =${blank}kind { k: ${inner} }`),
+        .map(([before, id, blank, inner]) => `${before}${id}@ =${blank}kind { k: ${inner} }`),
       fc.tuple(gap, quoted).map(([blank, path]) => `${blank.trimEnd()}\ninclude ${path.replaceAll('${', '$')}`),
     ),
     { maxLength: 4 },
   )
-  .map((items) => items.join('\n'))
+  .map((items) => items.map((item, at) => item.replaceAll('@', String(at))).join('\n'))
 
 /** A text in quotes, as a user would write it. */
 function spelled(text: string, quote: string): string {

@@ -119,6 +119,14 @@ test('[W65] a key that a block has twice is told with the place of the first', (
   ])
 })
 
+test('[W64] [W65] a name that is declared twice, or means a value, is an error with its line', () => {
+  expect(faultsOf('a = x {}\nb = x {}\na = y {}\nTRUE = x {}\nnone = x {}')).toEqual([
+    '3:1 error duplicate-name: found `a` again, expected another name: it is declared in line 1, column 1',
+    '4:1 error forbidden-name: found the value `TRUE`, expected a name',
+    '5:1 error forbidden-name: found the value `none`, expected a name',
+  ])
+})
+
 test('[W61] a $ without a name, or with more behind it, is an error; so are escapes and numbers that cannot be', () => {
   expect(faultsOf('a = x { k: $ }')).toEqual(['1:12 error bad-variable: found a blank behind `$`, expected a name'])
   expect(faultsOf('a = x { k: $HOME/data }')).toEqual([

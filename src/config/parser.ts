@@ -2,6 +2,7 @@ import type { DeclarationNode, FileNode, IncludeNode, WordNode } from './ast.ts'
 import type { Diagnostic } from './diagnostic.ts'
 import { expected, type Reading, readBlock, readSecondWord } from './grammar.ts'
 import { CHAR, clip, Lexer } from './lexer.ts'
+import { tellNames } from './names.ts'
 import { atMisnamed, indentOf, skipBalanced, skipToDeclaration } from './recovery.ts'
 import type { Source } from './source.ts'
 import { readText } from './texts.ts'
@@ -13,7 +14,7 @@ export interface ParseResult {
    * All that could be read. With errors among the diagnostics it is not whole: entries may be missing, and a kind may have no word.
    */
   readonly file: FileNode
-  /** In the order in which they were found. */
+  /** In the order in which they were found: what is wrong with names comes last. */
   readonly diagnostics: readonly Diagnostic[]
 }
 
@@ -26,6 +27,7 @@ export function parse(source: Source): ParseResult {
     const item = atInclude(lexer) ? readInclude(lexer) : readDeclaration(reading)
     if (item !== undefined) items.push(item)
   }
+  tellNames(source, lexer.log, items)
   const file: FileNode = { type: 'file', start: 0, end: source.text.length, items, comments: lexer.comments }
   return { file, diagnostics: lexer.log.list }
 }
