@@ -122,6 +122,8 @@ async function busOf(
   const opened = await openBus(place.url, {
     name: main === undefined ? 'swarm' : basename(main),
     ...place.options,
+    // Every target is declared in the file: what goes elsewhere is a fault that somebody must hear of, not a message that waits for ever.
+    unknownAgent: 'refuse',
     ...(env === undefined ? {} : { env }),
     ...busOptions,
     onChosen: (now) => {
