@@ -12,8 +12,8 @@ const leftOut = missingBrokers(process.env.PATH).flatMap((broker) => {
 })
 
 const config: ViteUserConfig = {
-  resolve: { conditions: ['source'] },
-  ssr: { resolve: { conditions: ['source'] } },
+  resolve: { conditions: ['swarmbus-source'] },
+  ssr: { resolve: { conditions: ['swarmbus-source'] } },
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'],
     // Left out with a line that says so, and never in CI, where the set-up fails.

@@ -32,7 +32,7 @@ export const TASKS = {
   start: {
     summary: 'run the example',
     steps: (extra) => [
-      { name: 'start', commands: [['node', '--conditions=source', 'examples/incident/main.ts', ...extra]] },
+      { name: 'start', commands: [['node', '--conditions=swarmbus-source', 'examples/incident/main.ts', ...extra]] },
     ],
   },
   test: {
@@ -56,7 +56,7 @@ export const TASKS = {
     summary: 'run the benchmarks',
     installs: ['bench'],
     steps: (extra) => [
-      { name: 'bench', commands: [['node', '--conditions=source', '--expose-gc', 'bench/main.ts', ...extra]] },
+      { name: 'bench', commands: [['node', '--conditions=swarmbus-source', '--expose-gc', 'bench/main.ts', ...extra]] },
     ],
   },
 }

@@ -61,7 +61,7 @@ function runChild(args: readonly string[], compileCache: string): Promise<Figure
   const who = `${args[0]} "${args[1]}", ${args[2]}`
   return new Promise((resolve, reject) => {
     const child = fork(CHILD, args, {
-      execArgv: ['--conditions=source', '--expose-gc'],
+      execArgv: ['--conditions=swarmbus-source', '--expose-gc'],
       env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
       // Whatever a peer prints must not get into the table or the JSON.
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -39,7 +39,7 @@ function starting(
     kind,
     open(): Work {
       const { url, end } = prepare()
-      const flags = ['--conditions=source', '--input-type=module']
+      const flags = ['--conditions=swarmbus-source', '--input-type=module']
       if (url !== undefined) mustBe('files of node_modules that the import loads', thirdParty(url).join(', '), '')
       const script =
         url === undefined ? '' : `const { createBus } = await import('${url}'); if (!createBus) process.exit(1)`
@@ -54,7 +54,7 @@ function thirdParty(url: string): readonly string[] {
     const file = join(folder, 'list.mjs')
     writeFileSync(file, LISTING)
     const files = node([
-      '--conditions=source',
+      '--conditions=swarmbus-source',
       '--import',
       pathToFileURL(file).href,
       '--input-type=module',

@@ -22,7 +22,7 @@ export interface Running {
 /** Starts node with the sources of swarmbus; `input` is all of its standard input, undefined leaves it open. */
 export function start(args: readonly string[], input: string | Uint8Array | undefined): Running {
   const { FORCE_COLOR: _force, NODE_OPTIONS: _options, ...env } = process.env
-  const child = spawn(process.execPath, ['--conditions=source', ...args], {
+  const child = spawn(process.execPath, ['--conditions=swarmbus-source', ...args], {
     cwd: ROOT,
     env,
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -31,7 +31,7 @@ export interface Child extends AsyncDisposable {
 }
 
 export function child(task: Task): Child {
-  const program = spawn(process.execPath, ['--conditions=source', '--no-warnings', PROGRAM, JSON.stringify(task)], {
+  const program = spawn(process.execPath, ['--conditions=swarmbus-source', '--no-warnings', PROGRAM, JSON.stringify(task)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const said: string[] = []
