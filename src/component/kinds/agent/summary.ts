@@ -1,5 +1,5 @@
 import { collectAnswer, type Model, type Turn } from '../llm/provider.ts'
-import { tokensOf } from './tokens.ts'
+import { PER_TOKEN, tokensOf } from './tokens.ts'
 
 /** What is needed to shorten a conversation. */
 export interface Shortening {
@@ -37,8 +37,12 @@ export async function shortened(
   ]
 }
 
-/** A conversation as one text; its beginning goes where even that is too much for a model. */
+/** A conversation as one text; what follows its beginning goes where even that is too much for a model. */
 function told(turns: readonly Turn[], limit: number): string {
-  const text = turns.map((turn) => `${turn.role === 'tool' ? `tool ${turn.tool}` : turn.role}: ${turn.text}`).join('\n')
-  return text.slice(-limit * 4)
+  const [first = '', ...rest] = turns.map(
+    (turn) => `${turn.role === 'tool' ? `tool ${turn.tool}` : turn.role}: ${turn.text}`,
+  )
+  const most = limit * PER_TOKEN
+  const text = rest.join('\n')
+  return `${first.slice(0, most / 2)}\n${text.length > most / 2 ? `…${text.slice(-most / 2)}` : text}`
 }

@@ -1,7 +1,7 @@
 import type { Turn } from '../llm/provider.ts'
 
 /** About four characters of Latin text are a token; of other writing one is about one. */
-const PER_TOKEN = 4
+export const PER_TOKEN = 4
 
 /** How many tokens a text has, about: models count differently, and a limit needs no more. */
 export function tokensIn(text: string): number {
