@@ -136,7 +136,7 @@ export class Emitter {
       for (const watcher of watchers) {
         if (watcher.type !== 'listener') member.counts.hooksRun++
         try {
-          const result = watcher.run(isLoose ? copyData(payload) : payload, info)
+          const result = watcher.run(isLoose ? ownCopy(payload) : payload, info)
           if (isThenable(result)) {
             Promise.resolve(result).then(undefined, (error: unknown) =>
               this.#watcherFailed(member, watcher, info, error),
@@ -334,6 +334,13 @@ function tooLong(target: string, hops: number, allowed: number, frame: Frame | u
   return new BusError('HOP_LIMIT', `"${target}" would be hop ${hops}; allowed: ${allowed}`, {
     details: { topic: `agent.${target}`, hops, path, allowed },
   })
+}
+
+/** Sets, maps and bytes cannot be frozen: of them everybody gets a copy. */
+function ownCopy(payload: unknown): unknown {
+  const copy = copyData(payload)
+  freezeAndLook(copy)
+  return copy
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

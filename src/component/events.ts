@@ -125,7 +125,12 @@ function isFor(pattern: string, event: string): boolean {
 function sorted(all: readonly Watcher[]): Watchers {
   if (all.length === 0) return NOBODY
   const of = (type: Watcher['type']): readonly Watcher[] => all.filter((one) => one.type === type)
-  return { hooks: of('hook'), pipes: of('pipe'), after: of('after'), listeners: of('listener') }
+  return { hooks: once(of('hook')), pipes: of('pipe'), after: once(of('after')), listeners: once(of('listener')) }
+}
+
+/** A function that was added in several ways is called once. */
+function once(watchers: readonly Watcher[]): readonly Watcher[] {
+  return watchers.filter((one, index) => watchers.findIndex((other) => other.run === one.run) === index)
 }
 
 const ROUTED: ReadonlySet<string> = new Set([

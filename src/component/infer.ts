@@ -42,7 +42,7 @@ export interface InferOptions {
  * everything else goes nowhere.
  */
 export function inferRoutes(nodes: readonly RouteNode[], options: InferOptions = {}): Inference {
-  const used = new Set(nodes.flatMap(({ name, references = [] }) => references.filter((one) => one !== name)))
+  const used = new Set(nodes.flatMap((node) => usedBy(node)))
   const free = (role: Role): readonly RouteNode[] => nodes.filter((one) => one.role === role && !used.has(one.name))
   const agents = free('agent')
   const llms = free('llm')
@@ -71,6 +71,11 @@ export function inferRoutes(nodes: readonly RouteNode[], options: InferOptions =
       : { from: name, to, origin: 'declared' }
   })
   return { routes, warnings, needsConsole }
+}
+
+/** What a component uses, so that it goes nowhere by itself. Where components run is no use of them. */
+function usedBy({ name, role, references = [] }: RouteNode): readonly string[] {
+  return role === 'deployment' || role === 'vm' ? [] : references.filter((one) => one !== name)
 }
 
 function ambiguous(

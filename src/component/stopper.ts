@@ -78,12 +78,16 @@ export class Stopper {
   async #inTime(dueMs: number, promise: Promise<unknown>): Promise<boolean> {
     const { env } = this.#runtime.options
     const late = Promise.withResolvers<false>()
-    const timer = env.after(Math.max(0, dueMs - env.monotonicMs()), () => late.resolve(false))
+    const isLate = (): void => late.resolve(false)
+    const leftMs = dueMs - env.monotonicMs()
+    // Without any time left, what ends at once still counts as ended.
+    const timer = leftMs > 0 ? env.after(leftMs, isLate) : undefined
+    if (timer === undefined) env.nextTurn(isLate)
     promise.catch(() => undefined)
     try {
       return await Promise.race([promise.then(() => true), late.promise])
     } finally {
-      timer.cancel()
+      timer?.cancel()
     }
   }
 }

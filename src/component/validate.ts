@@ -33,7 +33,8 @@ export function validateRoutes(
   known: Iterable<string> = [],
 ): Validation {
   const names = new Set([...nodes.map((one) => one.name), ...known])
-  const used = new Set(nodes.flatMap(({ references = [] }) => references))
+  const placed = (role: Role): boolean => role === 'deployment' || role === 'vm'
+  const used = new Set(nodes.flatMap(({ role, references = [] }) => (placed(role) ? [] : references)))
   const issues: RouteNote[] = []
   for (const { from, to } of routes) {
     for (const target of to) if (!names.has(target)) issues.push(unknownTarget(from, target, names))
