@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { Bus } from '../../src/index.ts'
 import { soak } from './soak.ts'
-import { KINDS, open, placeOn } from './support.ts'
+import { child, KINDS, open, placeOn } from './support.ts'
 
 /** The same faults in every run. */
 function randomFrom(seed: number): () => number {
@@ -59,4 +59,39 @@ test.each(KINDS)(
     for (const [name, list] of got) expect(new Set(list)).toEqual(new Set([`first ${name}`, `second ${name}`]))
   },
   120_000,
+)
+
+test.each(KINDS)(
+  '[C74] a process on $name that starts from nothing has 100 agents at work within 10 s, and then holds less than 100 MB',
+  async ({ start }) => {
+    const server = await start()
+    onTestFinished(() => server[Symbol.asyncDispose]())
+    const fromMs = performance.now()
+    const one = await child(
+      placeOn(server.url),
+      `{ name: 'hundred' }`,
+      `
+      let handled = 0
+      const names = Array.from({ length: 100 }, (_, at) => 'agent' + at)
+      for (const name of names) bus.register(name, { handler: () => void handled++ })
+      await Promise.all(names.map((name) => bus.send(name, 'first', { until: 'handled' })))
+      say('at work')
+      for (let round = 0; round < 20; round++) await Promise.all(names.map((name) => bus.send(name, round, { until: 'handled' })))
+      const { setFlagsFromString } = await import('node:v8')
+      const { runInNewContext } = await import('node:vm')
+      setFlagsFromString('--expose-gc')
+      runInNewContext('gc')()
+      // Of what the process takes beside, most goes to the source, which is read as TypeScript here.
+      const { heapUsed, external } = process.memoryUsage()
+      say(JSON.stringify({ handled, bytes: heapUsed + external }))
+      `,
+    )
+    await expect.poll(() => one.lines, { timeout: 20_000 }).toContain('at work')
+    expect(performance.now() - fromMs).toBeLessThan(10_000)
+    await expect.poll(() => one.lines.length, { timeout: 30_000 }).toBe(2)
+    const { handled, bytes } = JSON.parse(one.lines[1] as string) as { handled: number; bytes: number }
+    expect(handled).toBe(2_100)
+    expect(bytes).toBeLessThan(100_000_000)
+  },
+  60_000,
 )
