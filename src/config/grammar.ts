@@ -86,18 +86,17 @@ export function readValue(reading: Reading, wanted: string, inList: boolean): Va
 }
 
 /** Reads a second word of a kind when a block follows it; the place stays where it was when none does. */
-export function readSecondWord(lexer: Lexer, sameLine: boolean): WordNode | undefined {
+export function readSecondWord(lexer: Lexer, braceOnLine: boolean): WordNode | undefined {
   const before = lexer.at
-  if (!(lexer.skip() && sameLine)) {
-    const start = lexer.at
-    const end = nameEnd(lexer.text, start)
-    if (end > start && !goesOn(lexer.text, end)) {
+  lexer.skip()
+  const start = lexer.at
+  const end = nameEnd(lexer.text, start)
+  if (end > start && !goesOn(lexer.text, end)) {
+    lexer.at = end
+    const newLine = lexer.skip()
+    if (lexer.next === CHAR.openBlock && !(newLine && braceOnLine)) {
       lexer.at = end
-      const newLine = lexer.skip()
-      if (lexer.next === CHAR.openBlock && !(newLine && sameLine)) {
-        lexer.at = end
-        return { type: 'word', start, end, text: lexer.text.slice(start, end) }
-      }
+      return { type: 'word', start, end, text: lexer.text.slice(start, end) }
     }
   }
   lexer.at = before
@@ -115,7 +114,8 @@ function readTyped(reading: Reading, first: WordNode, inList: boolean): ValueNod
   const newLine = lexer.skip()
   const oneWord = lexer.next === CHAR.openBlock && !(newLine && inList)
   if (!oneWord) lexer.at = first.end
-  const second = oneWord ? undefined : readSecondWord(lexer, true)
+  // A word on the next line is a key, or another item.
+  const second = oneWord || newLine ? undefined : readSecondWord(lexer, inList)
   if (!oneWord && second === undefined) return undefined
   lexer.skip()
   const block = readBlock(reading)

@@ -3,10 +3,10 @@ import type { Diagnostic } from './diagnostic.ts'
 import { expected, type Reading, readBlock, readSecondWord } from './grammar.ts'
 import { CHAR, clip, Lexer } from './lexer.ts'
 import { tellNames } from './names.ts'
-import { atMisnamed, indentOf, skipBalanced, skipToDeclaration } from './recovery.ts'
+import { atColonHead, atMisnamed, indentOf, skipBalanced, skipToDeclaration } from './recovery.ts'
 import type { Source } from './source.ts'
 import { readText } from './texts.ts'
-import { bareEnd, nameEnd } from './words.ts'
+import { bareEnd, flagOf, isNull, nameEnd } from './words.ts'
 
 /** What became of a text. */
 export interface ParseResult {
@@ -68,7 +68,7 @@ function readDeclaration(reading: Reading): DeclarationNode | undefined {
     return undefined
   }
   lexer.skip()
-  const colon = lexer.next === CHAR.colon
+  const colon = lexer.next === CHAR.colon && atColonHead(lexer.text, lexer.at)
   if (colon) {
     const span = { start: lexer.at, end: lexer.at + 1 }
     lexer.log.add(
@@ -97,7 +97,7 @@ function readKind(lexer: Lexer): readonly WordNode[] | undefined {
     endOfLine(lexer, behind, 'a kind such as `llm openai`')
     return undefined
   }
-  const first = readName(lexer)
+  const first = atValue(lexer) ? undefined : readName(lexer)
   if (first === undefined) {
     expected(
       lexer,
@@ -119,6 +119,19 @@ function readKind(lexer: Lexer): readonly WordNode[] | undefined {
     if (!passToBlock(lexer)) return undefined
   }
   return second === undefined ? [first] : [first, second]
+}
+
+/** True for `debug = true`: a value, and no kind that is called so. */
+function atValue(lexer: Lexer): boolean {
+  const before = lexer.at
+  const word = lexer.text.slice(before, nameEnd(lexer.text, before))
+  if (flagOf(word) === undefined && !isNull(word)) return false
+  lexer.at += word.length
+  lexer.skip()
+  const goesOn =
+    lexer.next === CHAR.openBlock || (nameEnd(lexer.text, lexer.at) > lexer.at && !atNextDeclaration(lexer))
+  lexer.at = before
+  return !goesOn
 }
 
 function readName(lexer: Lexer): WordNode | undefined {

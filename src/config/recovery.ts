@@ -10,6 +10,7 @@ const TEXT = `"(?:[^"\\\\\\r\\n]|\\\\.)*"|'(?:[^'\\\\\\r\\n]|\\\\.)*'`
 const HEAD = `${WORD}(?:[ \\t]+${WORD})?[ \\t]*\\{`
 const DECLARATION = new RegExp(`${WORD}[ \\t]*=[ \\t]*${HEAD}`, 'uy')
 const TOP = new RegExp(`${WORD}[ \\t]*(?:=|:[ \\t]*${HEAD})|include[ \\t]+["']`, 'uy')
+const COLON_HEAD = new RegExp(`:[ \\t]*${HEAD}`, 'uy')
 const MISNAMED = new RegExp(`[^\\s={}#]+[ \\t]*=[ \\t]*${HEAD}`, 'uy')
 const ENTRY = new RegExp(`(?:[\\p{L}\\p{N}_][\\p{L}\\p{M}\\p{N}_./-]*|${TEXT})[ \\t]*[:=](?!//)`, 'uy')
 const RESUMED = new RegExp(`${WORD}[ \\t]+["'{[$\\p{N}]|\\{|//`, 'uy')
@@ -28,6 +29,9 @@ export const atEntry = (text: string, at: number) => looksLike(ENTRY, text, at)
 
 /** As {@link atEntry}, but not for `llama3:8b`, which may be an item of a list. */
 export const atSpacedEntry = (text: string, at: number) => looksLike(SPACED_ENTRY, text, at)
+
+/** True when the `:` that is next stands between a name and the head of a block: anything else is prose. */
+export const atColonHead = (text: string, at: number) => looksLike(COLON_HEAD, text, at)
 
 /** True when a declaration is next whose name is none. */
 export const atMisnamed = (text: string, at: number) => looksLike(MISNAMED, text, at)
