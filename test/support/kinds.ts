@@ -16,9 +16,10 @@ export interface TestTerminal extends Terminal {
   text(): string
 }
 
-export function testTerminal(lines: readonly string[] | undefined = undefined): TestTerminal {
+/** With lines it is no person, and ends behind them unless it is `open`; without, a person types. */
+export function testTerminal(lines?: readonly string[], open?: 'open'): TestTerminal {
   const waiting: string[] = [...(lines ?? [])]
-  let isOver = lines !== undefined
+  let isOver = lines !== undefined && open === undefined
   let wake = Promise.withResolvers<void>()
   let written = ''
   return {

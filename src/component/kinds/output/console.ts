@@ -1,3 +1,4 @@
+import { describeThrown } from '../../../kit/errors.ts'
 import type { Component } from '../../component.ts'
 import type { Behaviour, KindDefinition } from '../../kind.ts'
 import { defineKind } from '../define.ts'
@@ -34,9 +35,13 @@ export const CONSOLE: KindDefinition = defineKind({
           return undefined
         }
         terminal.write(before)
-        for await (const chunk of own.readStream(data)) {
-          if (chunk.data !== undefined) terminal.write(printable(jsonOf(chunk.data)))
-          if (chunk.metadata.error !== undefined) terminal.write(` … ${printable(jsonOf(chunk.metadata.error))}`)
+        try {
+          for await (const chunk of own.readStream(data)) {
+            if (chunk.data !== undefined) terminal.write(printable(jsonOf(chunk.data)))
+          }
+        } catch (error) {
+          // The fault is that of the source, which has told it.
+          terminal.write(` … ${printable(describeThrown(error))}`)
         }
         terminal.write('\n')
         return undefined

@@ -1,3 +1,4 @@
+import { describeThrown } from '../../../kit/errors.ts'
 import type { Component } from '../../component.ts'
 import type { Behaviour, KindDefinition, MakeContext } from '../../kind.ts'
 import { defineKind } from '../define.ts'
@@ -53,16 +54,22 @@ function websocket(name: string, settings: Settings, context: MakeContext): Beha
         return undefined
       }
       const parts: unknown[] = []
-      for await (const chunk of own.readStream(data)) {
-        const { index, final, metadata } = chunk
-        if (chunk.data !== undefined) parts.push(chunk.data)
-        send(
-          event(
-            { stream_id: chunk.streamId, chunk_index: index, data: chunk.data, is_final: final, metadata },
-            'stream.chunk',
-          ),
-        )
+      const chunk = (index: number, more: object): void =>
+        send(event({ stream_id: streamId, chunk_index: index, ...more }, 'stream.chunk'))
+      const streamId = data.slice('stream:'.length)
+      let next = 0
+      try {
+        for await (const { index, data: part } of own.readStream(data)) {
+          next = index + 1
+          if (part === undefined) continue
+          parts.push(part)
+          chunk(index, { data: part, is_final: false })
+        }
+      } catch (error) {
+        chunk(next, { is_final: true, metadata: { error: describeThrown(error) } })
+        return undefined
       }
+      chunk(next, { is_final: true })
       send(event(parts.every((part) => typeof part === 'string') ? parts.join('') : parts, routed))
       return undefined
     },
