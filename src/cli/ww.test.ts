@@ -133,7 +133,7 @@ web = api web { url: "https://example.com", api_key: "literal-${SECRET}", timeou
     const told = async (level: string): Promise<string> =>
       (await cli(['up', folder], { stdin: 'hello\n', env: { WOODWORK_LOG_LEVEL: level } })).err
     expect(await told('error')).toBe('')
-    expect(await told('WARNING')).toMatch(/^.*warning: "analytics" knows no key "colour"[^]*$/)
+    expect(await told('WARNING')).toContain('warning: "analytics" knows no key "colour"')
     expect(await told('warning')).not.toContain('ready in')
     expect(await told('info')).toContain('ready in')
     expect(await told('info')).not.toContain('agent: response_generated')
@@ -274,7 +274,7 @@ describe('fmt', () => {
 test('graph draws what was inferred and declared, and refuses a file with errors', async () => {
   const folder = project({ 'main.ww': CHAIN })
   expect((await cli(['graph', folder])).out).toContain('in  (input command_line)\n  → agent  (inferred)\n')
-  expect((await cli(['graph', folder, '--format', 'svg'])).out).toMatch(/^<svg [^]*<\/svg>\n$/)
+  expect((await cli(['graph', folder, '--format', 'svg'])).out).toMatch(/^<svg [\s\S]*<\/svg>\n$/)
   expect((await cli(['graph', folder, '--format', 'png'])).code).toBe(2)
   expect(JSON.parse((await cli(['graph', folder, '--json'])).out)).toMatchObject({
     edges: expect.arrayContaining([{ from: 'in', to: 'agent', type: 'inferred' }]),
