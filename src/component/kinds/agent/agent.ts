@@ -5,6 +5,7 @@ import type { ComponentSpec } from '../../spec.ts'
 import { defineKind } from '../define.ts'
 import { LLM_KINDS } from '../llm/kinds.ts'
 import { LLM_KEYS, surroundingsOf } from '../llm/llm.ts'
+import type { Surroundings } from '../llm/prompt.ts'
 import { type Model, modelOf } from '../llm/provider.ts'
 import { type Settings, settingsOf } from '../settings.ts'
 import { isRecord, jsonOf, textOf, toolRequestOf } from '../text.ts'
@@ -51,13 +52,13 @@ export const AGENT: KindDefinition = defineKind({
     model: { type: 'reference', required: true, roles: ['llm'], summary: 'the llm that decides' },
     api_key: { type: 'text', secret: true, summary: 'not needed here: the key stands in the llm' },
   },
-  make(spec, context) {
+  async make(spec, context) {
     const settings = settingsOf(spec, AGENT)
     const name = settings.name('model') as string
     const model = modelOf(context.behaviour(name))
     if (model === undefined)
       throw settings.fault(`"${name}" is no llm that an agent can use (see the provider contract)`)
-    return agentBehaviour(model, spec, settings, context)
+    return agentBehaviour(model, spec, settings, context, await surroundingsOf(settings, context))
   },
 })
 
@@ -76,16 +77,22 @@ export const OWN_MODEL_AGENTS: readonly KindDefinition[] = LLM_KINDS.map((llm) =
       : {
           async make(spec: ComponentSpec, context: MakeContext): Promise<Behaviour> {
             const settings = settingsOf(spec, definition)
-            return agentBehaviour(await makeModel(settings, context, spec), spec, settings, context)
+            const around = await surroundingsOf(settings, context)
+            return agentBehaviour(await makeModel(settings, context, spec), spec, settings, context, around)
           },
         }),
   })
   return definition
 })
 
-function agentBehaviour(model: Model, spec: ComponentSpec, settings: Settings, context: MakeContext): Behaviour {
+function agentBehaviour(
+  model: Model,
+  spec: ComponentSpec,
+  settings: Settings,
+  context: MakeContext,
+  around: Surroundings,
+): Behaviour {
   const tools = new Map(settings.names('tools').map((name) => [name, context.behaviour(name)] as const))
-  const around = surroundingsOf(settings, context)
   const stepMs = settings.ms('timeout') as number
   const asker = makeAsker(context)
   if (settings.flag('cache')) context.tell(`"${spec.name}": \`cache\` comes later and has no effect yet`)

@@ -46,8 +46,8 @@ class Client {
   }
 }
 
-async function started(settings: Readonly<Record<string, Setting>> = {}): Promise<KindSwarm> {
-  return await startKinds([
+function started(settings: Readonly<Record<string, Setting>> = {}): Promise<KindSwarm> {
+  return startKinds([
     declare('door', 'input api', { port: 0, ...settings }),
     declare('mind', 'llm echo', { prefix: 'you: ' }),
     declare('out', 'output console'),

@@ -22,7 +22,7 @@ export const COMMAND_LINE: KindDefinition = defineKind({
   kind: 'input command_line',
   also: ['input cli'],
   role: 'input',
-  summary: 'reads lines from the terminal',
+  summary: 'reads lines from the terminal; `exit` or `;` ends this input, and the run where no other input goes on',
   keys: {
     prompt: { type: 'text', default: '> ', summary: 'stands before what a person types' },
     session: { type: 'text', summary: 'the session of this terminal; without it a new one for each run' },

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { declare, folderWith, ref, startKinds, testTerminal, until } from '../../../../test/support/kinds.ts'
 import { systemEnv } from '../../../kit/env.ts'
+import type { Setting } from '../../spec.ts'
 import { echoModel, wordsOf } from './echo.ts'
 import { llmKind } from './llm.ts'
 import { collectAnswer, type Model, type ModelRequest } from './provider.ts'
@@ -101,6 +102,21 @@ test('[W71] what the knowledge base has for the question stands with its files i
   await facts.request('mind', 'zebra')
   expect(asked[0]?.system).toMatch(/^Be short\.[\s\S]*\[facts\.txt\]\nThe harbour of Kiel opens at five\./)
   expect(asked[1]?.system).toBe('Be short.')
+})
+
+test('[W71] a prompt is a text or a file beside the file', async () => {
+  await using folder = await folderWith({ 'be.txt': 'Be kind.' })
+  const { asked, kind } = recordingKind()
+  const start = (prompt: Setting) =>
+    startKinds([declare('mind', 'llm recording', { prompt }), declare('notes', 'memory short_term')], {
+      kinds: [kind],
+      folder: folder.path,
+    })
+  await using run = await start({ file: 'be.txt' })
+  await run.swarm.component('notes').request('mind', 'x')
+  expect(asked[0]?.system).toBe('Be kind.')
+  await expect(start({ file: 'no.txt' })).rejects.toThrow('"no.txt" cannot be read')
+  await expect(start(5)).rejects.toThrow('"prompt" must be a text, or a block with "file"')
 })
 
 test('[W71] parts are streamed when they are asked for, and joined when not', async () => {

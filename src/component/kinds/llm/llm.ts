@@ -9,14 +9,17 @@ import { knowledgeOf } from '../knowledge/knowledge.ts'
 import { memoryOf } from '../memory/memory.ts'
 import { type Settings, settingsOf } from '../settings.ts'
 import { textOf, toolRequestOf } from '../text.ts'
-import { type Surroundings, systemText } from './prompt.ts'
+import { promptIn, type Surroundings, systemText } from './prompt.ts'
 import { type Model, type Turn, withModel } from './provider.ts'
 
 /** Keys of every llm. */
 export const LLM_KEYS: Readonly<Record<string, KeyRule>> = {
   model: { type: 'text', summary: 'which model' },
-  prompt: { type: 'text', summary: 'what the model is told before everything else' },
-  system: { type: 'text', summary: 'the same as `prompt`' },
+  prompt: {
+    type: 'any',
+    summary: 'what the model is told before everything else: a text, or `{ file: "…" }` beside the .ww file',
+  },
+  system: { type: 'any', summary: 'the same as `prompt`' },
   memory: {
     type: 'reference',
     roles: ['memory'],
@@ -49,15 +52,16 @@ export function llmKind({ model, keys, ...kind }: LlmKind): KindDefinition {
       : {
           async make(spec: ComponentSpec, context: MakeContext): Promise<Behaviour> {
             const settings = settingsOf(spec, definition)
-            return llmBehaviour(await model(settings, context, spec), spec, settings, context)
+            const around = await surroundingsOf(settings, context)
+            return llmBehaviour(await model(settings, context, spec), spec, settings, around)
           },
         }),
   })
   return definition
 }
 
-/** What stands around the model of an llm or agent: prompt, memory, knowledge. Throws CONFIG_INVALID for a reference that is none. */
-export function surroundingsOf(settings: Settings, context: MakeContext): Surroundings {
+/** What stands around the model of an llm or agent: prompt, memory, knowledge. Rejects with CONFIG_INVALID for what is none of these. */
+export async function surroundingsOf(settings: Settings, context: MakeContext): Promise<Surroundings> {
   const memoryName = settings.name('memory')
   const knowledgeName = settings.name('knowledge_base')
   const memory = memoryName === undefined ? undefined : memoryOf(context.behaviour(memoryName))
@@ -66,16 +70,11 @@ export function surroundingsOf(settings: Settings, context: MakeContext): Surrou
   if (knowledgeName !== undefined && knowledge === undefined) {
     throw settings.fault(`"${knowledgeName}" is no knowledge base`)
   }
-  return {
-    prompt: settings.text('prompt') ?? settings.text('system'),
-    memory,
-    knowledge,
-    hits: settings.number('knowledge_hits') ?? 3,
-  }
+  const prompt = (await promptIn(settings, 'prompt', context)) ?? (await promptIn(settings, 'system', context))
+  return { prompt, memory, knowledge, hits: settings.number('knowledge_hits') ?? 3 }
 }
 
-function llmBehaviour(model: Model, spec: ComponentSpec, settings: Settings, context: MakeContext): Behaviour {
-  const around = surroundingsOf(settings, context)
+function llmBehaviour(model: Model, spec: ComponentSpec, settings: Settings, around: Surroundings): Behaviour {
   const isStreaming = settings.flag('streaming') || settings.flag('streaming_output')
   let own: Component | undefined
   const tool: ToolDescription = {

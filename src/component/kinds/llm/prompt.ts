@@ -1,5 +1,9 @@
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { describeThrown } from '../../../kit/errors.ts'
 import type { Knowledge } from '../knowledge/knowledge.ts'
 import type { Memory } from '../memory/memory.ts'
+import type { Settings } from '../settings.ts'
 
 /** What stands around a model. */
 export interface Surroundings {
@@ -21,4 +25,19 @@ export async function systemText(
     known.length === 0 ? [] : [`What is known of it, with the names of the files:\n\n${known.join('\n\n')}`]
   const texts = [...(prompt === undefined ? [] : [prompt]), ...context]
   return texts.length === 0 ? undefined : texts.join('\n\n')
+}
+
+/** A prompt as a text, or as `{ file: "…" }` beside the .ww file. Rejects with CONFIG_INVALID for anything else. */
+export async function promptIn(
+  settings: Settings,
+  key: string,
+  { folder }: { readonly folder: string },
+): Promise<string | undefined> {
+  const [first, ...more] = settings.list(key)
+  if (first === undefined || (typeof first === 'string' && more.length === 0)) return first as string | undefined
+  const { file } = settings.block(key)
+  if (typeof file !== 'string') throw settings.fault(`"${key}" must be a text, or a block with "file"`)
+  return readFile(resolve(folder, file), 'utf8').catch((cause: unknown) => {
+    throw settings.fault(`"${key}": "${file}" cannot be read: ${describeThrown(cause)}`)
+  })
 }
