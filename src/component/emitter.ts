@@ -101,17 +101,30 @@ export class Emitter {
     if (first !== undefined) throw stopFault(member.name, event, undefined, first.target, describeThrown(first.error))
   }
 
-  /** Sends the text that stands for a stream: nobody but its target sees it. */
-  async sendReference(member: Member, target: string, event: string, reference: string): Promise<void> {
-    const frame = frameOf(this.#host.bus)
-    await this.#outcome(
-      member,
-      event,
-      reference,
-      {},
-      [target],
-      [this.#send(member, target, event, reference, {}, frame)],
-    )
+  /**
+   * Sends the text that stands for a stream: nobody but its target sees it. Resolves to the promise of the end of its handling; to
+   * undefined when the target did not take it.
+   */
+  async sendReference(
+    member: Member,
+    target: string,
+    event: string,
+    reference: string,
+  ): Promise<{ readonly over: Promise<unknown> } | undefined> {
+    const { bus, busy, isKept } = this.#host
+    const frame = frameOf(bus)
+    const { name: from, counts } = member
+    try {
+      const own = frame?.session === undefined ? {} : { session: frame.session }
+      const options = { from, headers: headersFor(event), receipt: true, ...own }
+      const { receipt = Promise.resolve() } = await verbsAt(bus, frame).send(target, reference, options)
+      counts.sent++
+      if (isKept) busy.sent(receipt)
+      return { over: receipt }
+    } catch {
+      // The target gets the whole instead, or a dead letter does.
+      return undefined
+    }
   }
 
   #finish(

@@ -170,27 +170,25 @@ class Handling {
       await send(await this.#collect(result))
       return undefined
     }
-    const whole = await this.#pour(result, event, streaming)
+    const { whole, reached } = await this.#pour(result, event, streaming)
     await send(
       whole,
-      targets.filter((one) => !streaming.includes(one)),
+      targets.filter((one) => !reached.has(one)),
     )
     return undefined
   }
 
-  /** Hands parts on to each of the targets by a stream of its own, and resolves to all of them together. */
-  async #pour(parts: AsyncIterable<unknown>, event: string, targets: readonly string[]): Promise<unknown> {
-    const { bus, emitter } = this.#host
-    const member = this.#member
-    const { session } = this.#message
+  /** Hands parts on to each of the targets by a stream of its own; tells all parts together, and who was reached. */
+  async #pour(
+    parts: AsyncIterable<unknown>,
+    event: string,
+    targets: readonly string[],
+  ): Promise<{ readonly whole: unknown; readonly reached: ReadonlySet<string> }> {
     const open = new Map<string, StreamWriter>()
     const all: unknown[] = []
     try {
-      for (const target of targets) {
-        const stream = bus.streams.open({ source: member.name, target, ...(session === undefined ? {} : { session }) })
-        open.set(target, stream)
-        await within(this.#frame, () => emitter.sendReference(member, target, event, `${STREAM_PREFIX}${stream.id}`))
-      }
+      for (const target of targets) await this.#open(target, event, open)
+      const reached = new Set(open.keys())
       await eachPart(
         inFrame(this.#frame, parts, () => undefined),
         this.#context,
@@ -202,12 +200,30 @@ class Handling {
           }
         },
       )
+      for (const stream of open.values()) stream.complete()
+      return { whole: joined(all), reached }
     } catch (error) {
       for (const stream of open.values()) stream.fail(error)
       throw error
     }
-    for (const stream of open.values()) stream.complete()
-    return joined(all)
+  }
+
+  /** Opens a stream for a target that takes its reference. It ends when the target has handled it without reading it to the end. */
+  async #open(target: string, event: string, open: Map<string, StreamWriter>): Promise<void> {
+    const { bus, emitter } = this.#host
+    const member = this.#member
+    const { session } = this.#message
+    const stream = bus.streams.open({ source: member.name, target, ...(session === undefined ? {} : { session }) })
+    const reference = `${STREAM_PREFIX}${stream.id}`
+    const sent = await within(this.#frame, () => emitter.sendReference(member, target, event, reference))
+    if (sent === undefined) {
+      bus.streams.cancel(stream.id, 'not taken')
+      return
+    }
+    open.set(target, stream)
+    void sent.over.then(() => {
+      if (stream.info().readers === 0) bus.streams.cancel(stream.id, 'its reader has gone')
+    })
   }
 
   #over(hasFailed: boolean): void {

@@ -9,6 +9,8 @@ export interface StopHost {
   readonly bus: Bus
   /** Those that run, in the order in which they were started. */
   started: Member[]
+  readonly members: ReadonlyMap<string, Member>
+  readonly isKept: boolean
   idle(): Promise<void>
 }
 
@@ -33,6 +35,7 @@ export class Stopper {
     }
     await this.#inTime(dueMs, this.#runtime.idle())
     for (const member of order) await this.#end(member, dueMs)
+    for (const { name } of this.#runtime.members.values()) this.#forget(name)
     this.#runtime.started = []
     return { drained: this.#left === 0, left: this.#left, failed: this.#failed }
   }
@@ -47,6 +50,12 @@ export class Stopper {
     member.state = 'shutting_down'
     await this.#step(member, dueMs, () => member.behaviour?.pause?.())
     await this.#end(member, dueMs)
+  }
+
+  /** The inbox of a component that never came: nobody would ever read it. What a log has for it stays there. */
+  #forget(name: string): void {
+    const { bus, isKept } = this.#runtime
+    if (!isKept && bus.agent(name)?.held === true) bus.register(name).unregister()
   }
 
   /** Its inbox is emptied, as far as there is time, then it ends. What is left stays in the log, or is told as dropped. */
