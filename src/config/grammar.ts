@@ -6,6 +6,8 @@ import { bareEnd, flagOf, goesOn, isBareText, isNull, nameEnd, numberOf } from '
 
 /** Deepest nesting of blocks and lists. */
 export const MAX_DEPTH = 100
+/** Up to so many entries are compared one by one. */
+const FEW = 12
 
 /** What the reading of one file knows beside its place. */
 export interface Reading {
@@ -78,7 +80,7 @@ export function readValue(reading: Reading, wanted: string, inList: boolean): Va
   }
   lexer.at = end
   if (!isName) return numberOrText(lexer, start, end, text)
-  const typed = readTyped(reading, { type: 'word', start, end, text }, inList)
+  const typed = readTyped(reading, start, text, inList)
   if (typed !== undefined) return typed
   const flag = flagOf(text)
   if (flag !== undefined) return { type: 'flag', start, end, value: flag }
@@ -109,18 +111,20 @@ export function expected(lexer: Lexer, what: string, at = lexer.at, hint?: strin
   lexer.log.add('expected', wordSpan(lexer, at), () => `found ${lexer.describe(at)}, expected ${what}`, hint ?? quotes)
 }
 
-function readTyped(reading: Reading, first: WordNode, inList: boolean): ValueNode | undefined {
+function readTyped(reading: Reading, start: number, text: string, inList: boolean): ValueNode | undefined {
   const { lexer } = reading
   const newLine = lexer.skip()
   const oneWord = lexer.next === CHAR.openBlock && !(newLine && inList)
-  if (!oneWord) lexer.at = first.end
+  const end = start + text.length
+  if (!oneWord) lexer.at = end
   // A word on the next line is a key, or another item.
   const second = oneWord || newLine ? undefined : readSecondWord(lexer, inList)
   if (!oneWord && second === undefined) return undefined
   lexer.skip()
   const block = readBlock(reading)
+  const first: WordNode = { type: 'word', start, end, text }
   const kind = second === undefined ? [first] : [first, second]
-  return { type: 'typed', start: first.start, end: lexer.at, kind, block }
+  return { type: 'typed', start, end: lexer.at, kind, block }
 }
 
 function numberOrText(lexer: Lexer, start: number, end: number, text: string): ValueNode {
@@ -326,21 +330,31 @@ function onOneLine(lexer: Lexer, start: number): boolean {
 }
 
 function tellDuplicates(lexer: Lexer, entries: readonly EntryNode[]): void {
-  if (entries.length < 2) return
-  const first = new Map<string, EntryNode>()
-  for (const entry of entries) {
+  // Most blocks are small: a map for each would cost more than all else that is read of them.
+  const first = entries.length > FEW ? new Map<string, EntryNode>() : undefined
+  for (let index = 0; index < entries.length; index++) {
+    const entry = entries[index]!
     const key = keyOf(entry)
     if (key === undefined) continue
-    const earlier = first.get(key)
-    if (earlier === undefined) first.set(key, entry)
-    else {
-      lexer.log.add(
-        'duplicate-key',
-        entry.key,
-        () => `found \`${clip(key)}\` again, expected it once: it stands in ${placeOf(lexer, earlier.start)}`,
-      )
+    const earlier = first === undefined ? withKey(entries, key, index) : first.get(key)
+    if (earlier === undefined) {
+      first?.set(key, entry)
+      continue
     }
+    lexer.log.add(
+      'duplicate-key',
+      entry.key,
+      () => `found \`${clip(key)}\` again, expected it once: it stands in ${placeOf(lexer, earlier.start)}`,
+    )
   }
+}
+
+function withKey(entries: readonly EntryNode[], key: string, end: number): EntryNode | undefined {
+  for (let index = 0; index < end; index++) {
+    const entry = entries[index]!
+    if (keyOf(entry) === key) return entry
+  }
+  return undefined
 }
 
 /** The text of a key; undefined when a variable is part of it. */

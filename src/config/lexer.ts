@@ -22,6 +22,7 @@ export const CHAR = {
 } as const
 
 const MOST_GUESSED = 200
+const LINE = /[^\r\n]*/y
 
 /** A place in a text, with what was passed on the way. The grammar decides what a character means: a `:` ends a key, and is part of a url. */
 export class Lexer {
@@ -78,9 +79,9 @@ export class Lexer {
 
   /** The offset of the end of the line. */
   lineEnd(from = this.at): number {
-    let end = from
-    while (end < this.text.length && !isLineEnd(this.text.charCodeAt(end))) end++
-    return end
+    LINE.lastIndex = from
+    LINE.test(this.text)
+    return LINE.lastIndex
   }
 
   /** What is left of the line, or the beginning of it: enough to guess what it is meant to be, and never a whole file in one line. */
@@ -96,6 +97,9 @@ export class Lexer {
     if (Number.isNaN(code)) return 'the end of the file'
     if (isLineEnd(code) || code === CHAR.hash) return 'the end of the line'
     if (isBlank(code)) return 'a blank'
+    // What cannot be seen is named by its number.
+    if (/[\p{Cc}\p{Cf}\p{Cs}]/u.test(text[at]!))
+      return `the character U+${code.toString(16).toUpperCase().padStart(4, '0')}`
     if (code === CHAR.quote || code === CHAR.apostrophe) {
       const rest = this.restOfLine(at)
       const close = rest.indexOf(text[at]!, 1)

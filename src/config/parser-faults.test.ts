@@ -165,6 +165,13 @@ test('a file with thousands of errors tells the first hundred, and that there ar
   expect(faults.at(-1)).toBe('102:3 error too-many: there are more than 100 errors')
 })
 
+test('blanks of any kind are blanks, and a character that nobody sees is told by its number', () => {
+  expect(faultsOf('a\u2003=\u00a0x { k: 1\u3000}')).toEqual([])
+  expect(faultsOf('a = x { k: \u200b1 }')).toEqual([
+    '1:12 error expected: found the character U+200B, expected a value',
+  ])
+})
+
 test('columns of faults count code points, and lines end as they do', () => {
   expect(faultsOf('a = x { t: "👍🏽", : }')[0]).toMatch(/^1:18 error expected: found `:`/)
   expect(faultsOf('a = x {\r\n  k: 1\r  l:\n}')[0]).toMatch(/^3:5 error missing-value/)

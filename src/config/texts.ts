@@ -26,6 +26,20 @@ const PLAIN = /[^"'\\\r\n$]+/y
 export function readText(lexer: Lexer): TextNode {
   const { text } = lexer
   const start = lexer.at
+  const quote = text.charCodeAt(start)
+  PLAIN.lastIndex = start + 1
+  const end = PLAIN.test(text) ? PLAIN.lastIndex : start + 1
+  // Most texts are plain; three quotes begin with an empty one.
+  if (text.charCodeAt(end) !== quote || (end === start + 1 && text.charCodeAt(end + 1) === quote)) {
+    return readPieces(lexer, start)
+  }
+  lexer.at = end + 1
+  const parts = end === start + 1 ? [] : [text.slice(start + 1, end)]
+  return checked({ type: 'text', start, end: end + 1, quote: quote === CHAR.quote ? '"' : "'", parts }, lexer)
+}
+
+function readPieces(lexer: Lexer, start: number): TextNode {
+  const { text } = lexer
   const quote = text[start] as '"' | "'"
   const lines = text.startsWith(quote.repeat(3), start)
   const close = lines ? quote.repeat(3) : quote
@@ -70,10 +84,15 @@ export function readText(lexer: Lexer): TextNode {
   }
   flush()
   const node = { type: 'text', start, end: lexer.at, quote, parts } as const
-  if (parts.some((part) => typeof part === 'string' && !part.isWellFormed())) {
+  return checked(lines ? { ...node, lines: true } : node, lexer)
+}
+
+function checked(node: TextNode, lexer: Lexer): TextNode {
+  for (const part of node.parts) {
+    if (typeof part !== 'string' || part.isWellFormed()) continue
     lexer.log.add('bad-escape', node, 'found half a surrogate pair, expected a whole character', 'write `\\u{…}`')
   }
-  return lines ? { ...node, lines: true } : node
+  return node
 }
 
 /** Reads `$NAME` or `${NAME}` as a value of its own. */

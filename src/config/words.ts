@@ -23,7 +23,7 @@ const QUESTION = 0x3f
 /** True for white space. */
 export function isBlank(code: number): boolean {
   if (code < 128) return (ASCII[code]! & BLANK) !== 0
-  return code === 0xa0 || code === 0xfeff || code === 0x3000 || code === 0x2028 || code === 0x2029
+  return !Number.isNaN(code) && /\s/.test(String.fromCharCode(code))
 }
 
 /** Where the name that begins here ends; `at` itself when none does. */
