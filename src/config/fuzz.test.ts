@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { meaningOf } from '../../test/ww/same.ts'
 import { format } from './format.ts'
 import { parse } from './parser.ts'
@@ -8,6 +8,8 @@ import { createSource } from './source.ts'
 import { flagOf, isNull } from './words.ts'
 
 const RUNS = 1_000
+// On a machine that does much else.
+vi.setConfig({ testTimeout: 90_000 })
 
 /** Reads a text, and holds what is true of every text; true when it has no error. */
 function holds(text: string): boolean {
