@@ -86,6 +86,7 @@ export { isPriority, PRIORITIES, type Priority, priorityFrom } from './message/p
 export type { Clocks } from './message/restore.ts'
 export { MAX_TOPIC_LENGTH, MAX_TOPIC_TOKENS, matchesTopic, parsePattern, parseTopic } from './message/topic.ts'
 export { type BackendChoice, chooseBackend, type OfflineOptions, type TlsOptions } from './node/backends.ts'
+export { closeDefaultBus, configureDefaultBus, defaultBus, setDefaultBus } from './node/default-bus.ts'
 export { type OpenOptions, openBus } from './node/node.ts'
 export type { DeadLetterAlert } from './worker/burials.ts'
 export type { ChannelOptions, KeptOverflow, Retention } from './worker/channel.ts'

@@ -141,7 +141,10 @@ function takeValue(
     report.error(source, entry.value, 'wrong-type', `"${key}" ${fit.fault}`, rule.summary)
     return undefined
   }
-  if (rule.secret === true && typeof fit.value === 'string') own.variables.secrets.add(fit.value, true)
+  // An address that holds no password is none.
+  if (rule.secret === true && typeof fit.value === 'string' && !/^[a-z+]+:\/\/[^@]*$/i.test(fit.value)) {
+    own.variables.secrets.add(fit.value, true)
+  }
   checkRoles(key, rule, fit.value, entry.value, own, events)
   return fit.value
 }

@@ -66,6 +66,7 @@ async function up(call: Call, given: string | undefined, options: Options): Prom
     signal: stop.signal,
     terminal: terminalOf(io, { signal: stop.signal, mask: (text) => secrets.maskPrinted(text), json: out.json }),
     onChosen: ({ url, why }) => told.info({ type: 'bus', url, why }, `bus: ${url} (${why})`),
+    onWarning: (text) => void told.warning(text),
     onProgress: (progress) => told.progress(progress),
     tell: (line) => told.info({ type: 'note', text: line }, line),
     onFault: (fault) => told.fault(fault),

@@ -39,6 +39,24 @@ export const BUS_KINDS: readonly KindDefinition[] = [
     nats_url: { type: 'text', required: 'NATS_URL', secret: true, summary: 'the address of the server' },
     ...CONTAINER,
   }),
+  defineKind({
+    kind: 'bus cortex',
+    also: ['message_bus cortex'],
+    role: 'bus',
+    summary: 'carries the messages as the settings of Cortex say, with their variables GATEWAY_…',
+    keys: {
+      enabled: { type: 'flag', summary: 'false is refused: a swarm needs a bus' },
+      redis_addr: { type: 'text', summary: '`host:port`, or a url of redis' },
+      redis_password: { type: 'text', secret: true, summary: 'its password' },
+      redis_db: { type: 'whole', min: 0, summary: 'which of its databases' },
+      use_redis: { type: 'flag', summary: 'false: within this process' },
+      heartbeat_interval: { type: 'any', summary: 'cannot be obeyed, and is refused' },
+      websocket_port: { type: 'whole', summary: 'cannot be obeyed, and is refused' },
+      enable_dlq: { type: 'flag', summary: 'false: what cannot be handled is counted and not kept' },
+      enable_metrics: { type: 'flag', summary: 'true: they always are' },
+      priority_processing: { type: 'flag', summary: 'true: it always is' },
+    },
+  }),
 ]
 
 function bus(

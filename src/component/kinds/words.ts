@@ -55,6 +55,7 @@ const WORDS: ReadonlyMap<string, Word> = new Map<string, Word>([
   ['sqlite', only('bus', 'bus sqlite')],
   ['redis', only('bus', 'bus redis')],
   ['nats', only('bus', 'bus nats')],
+  ['cortex', only('bus', 'bus cortex')],
 ])
 
 /** Where a word of a kind stands. */

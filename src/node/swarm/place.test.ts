@@ -107,3 +107,30 @@ describe('[W20] [W24] what the file declares wins over the environment', () => {
     expect(two.diagnostics.map(({ code, line }) => [code, line])).toEqual([['second-bus', 2]])
   })
 })
+
+describe('[C64] the settings of Cortex as a preset', () => {
+  test('every one has its effect, and the environment wins', async () => {
+    const text =
+      'message_bus = cortex { redis_addr: "10.0.0.5:6379", redis_db: 2, redis_password: "hunter2", enable_dlq: false }'
+    const found = await place(text)
+    expect(found.url).toBe('redis://:hunter2@10.0.0.5:6379/2?prefix=cortex')
+    expect(found.shown).not.toContain('hunter2')
+    expect([found.group, found.options]).toEqual(['agents', { preset: 'cortex', defaults: { deadLetters: false } }])
+    const other = await place(text, { GATEWAY_REDIS_ADDR: '10.0.0.6:6379' })
+    expect(other.url).toContain('10.0.0.6')
+    expect(other.warnings).toHaveLength(1)
+    expect((await place('message_bus = cortex { use_redis: false }')).url).toBe('memory:')
+    expect((await place('message_bus = cortex {}', { GATEWAY_USE_REDIS: 'false' })).url).toBe('memory:')
+  })
+
+  test.each([
+    'message_bus = cortex { enabled: false }',
+    'message_bus = cortex { websocket_port: 8080 }',
+    'message_bus = cortex { redis_addr: "a b" }',
+  ])('%s is refused with its place', async (text) => {
+    await expect(place(text)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/^main\.ww:1:1: /),
+    })
+  })
+})

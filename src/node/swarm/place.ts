@@ -4,6 +4,7 @@ import type { Setting } from '../../component/spec.ts'
 import type { BusDeclaration, LoadedSwarm } from '../../config/load.ts'
 import { BusError } from '../../kit/errors.ts'
 import type { OpenOptions } from '../node.ts'
+import { type CortexMessaging, cortexSettings } from '../settings/cortex.ts'
 import { type Environment, variable } from '../settings/settings.ts'
 import { type WoodworkBusSettings, woodworkSettings } from '../settings/woodwork.ts'
 import { masked } from '../url.ts'
@@ -38,6 +39,7 @@ export function placeOf({ bus, variables, folder }: LoadedSwarm, given: string |
       const { settings } = where
       const broker = { ...textOf(settings, 'redis_url'), ...textOf(settings, 'nats_url') }
       const why = declaredAt(where)
+      if (word === 'cortex') return cortex(where, environment, why)
       if (word === 'sqlite') {
         const path = textOf(settings, 'path').path ?? 'swarm.db'
         return made({ ...limits, url: `sqlite:${resolve(folder, path)}` }, environment, why)
@@ -45,7 +47,8 @@ export function placeOf({ bus, variables, folder }: LoadedSwarm, given: string |
       return made({ ...limits, ...broker, type: word as NonNullable<WoodworkBusSettings['type']> }, environment, why)
     }
   } catch (error) {
-    if (where === undefined || !(error instanceof BusError) || error.code !== 'INVALID_OPTION') throw error
+    const codes: readonly unknown[] = ['INVALID_OPTION', 'UNSUPPORTED']
+    if (where === undefined || !(error instanceof BusError) || !codes.includes(error.code)) throw error
     const { file, line, column } = where.place
     throw new BusError('CONFIG_INVALID', `${file}:${line}:${column}: ${error.message}`, { cause: error })
   }
@@ -56,6 +59,19 @@ export function placeOf({ bus, variables, folder }: LoadedSwarm, given: string |
 
 function made(settings: WoodworkBusSettings, environment: Environment, why: string): BusPlace {
   const { url, group, options, warnings } = woodworkSettings(settings, environment)
+  return { url, shown: masked(url), why, warnings, group, options }
+}
+
+/** The settings of Cortex as a preset. */
+function cortex({ settings: given }: BusDeclaration, environment: Environment, why: string): BusPlace {
+  const settings = cortexSettings(given as CortexMessaging, environment)
+  if (!settings.enabled) {
+    throw new BusError(
+      'INVALID_OPTION',
+      'the bus is not "enabled", and a swarm needs one: leave the block away for one in memory',
+    )
+  }
+  const { url, group, options, warnings } = settings
   return { url, shown: masked(url), why, warnings, group, options }
 }
 

@@ -23,6 +23,8 @@ export interface OpenSwarmOptions extends LoadOptions {
   readonly terminal?: Terminal
   /** Told which bus was chosen, and why. */
   readonly onChosen?: (choice: BackendChoice) => void
+  /** Told what somebody ought to know of the bus: that nothing outlives the process, what a setting cannot do. */
+  readonly onWarning?: (text: string) => void
   readonly onProgress?: (progress: StartProgress) => void
   /** Told addresses that are listened on, and choices that were made. */
   readonly tell?: (line: string) => void
@@ -111,13 +113,14 @@ function isLoaded(what: SwarmText | LoadedSwarm): what is LoadedSwarm {
 
 async function busOf(
   loaded: LoadedSwarm,
-  { bus, url, busOptions, env, onChosen }: OpenSwarmOptions,
+  { bus, url, busOptions, env, onChosen, onWarning }: OpenSwarmOptions,
 ): Promise<{ readonly bus: Bus; readonly choice: BackendChoice | undefined }> {
   if (bus !== undefined) return { bus, choice: undefined }
   const place = placeOf(loaded, url)
   const { secrets } = loaded
-  let choice: BackendChoice = { url: secrets.mask(place.shown), why: secrets.mask(place.why) }
+  let choice = shownChoice({ url: place.shown, why: place.why }, secrets)
   onChosen?.(choice)
+  for (const warning of place.warnings) onWarning?.(secrets.mask(warning))
   const [main] = [...loaded.sources.keys()].slice(-1)
   const opened = await openBus(place.url, {
     name: main === undefined ? 'swarm' : basename(main),
@@ -129,11 +132,17 @@ async function busOf(
     onChosen: (now) => {
       busOptions?.onChosen?.(now)
       if (!now.why.startsWith('fallback')) return
-      choice = { url: secrets.mask(now.url), why: secrets.mask(now.why) }
+      choice = shownChoice(now, secrets)
       onChosen?.(choice)
     },
   })
   return { bus: opened, choice }
+}
+
+/** A url that came out of the environment shows no more than what kind of bus it is. */
+function shownChoice({ url, why }: BackendChoice, secrets: LoadedSwarm['secrets']): BackendChoice {
+  const shown = secrets.mask(url)
+  return { url: shown === url ? url : `${url.split(':')[0]}://***`, why: secrets.mask(why) }
 }
 
 function runOf(
