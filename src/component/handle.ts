@@ -17,10 +17,11 @@ export interface HandleHost {
   targetsOf(name: string): readonly string[]
   /** True for a component of this process that takes streams. */
   takesStreams(name: string): boolean
+  /** A handling begins. */
+  takes(member: Member, message: Message): void
   /** One handling is over. */
   took(member: Member, frame: Frame, taken: Taken): void
   nowMs(): number
-  wallMs(): number
 }
 
 /** The handler of a component: what comes is handled by its behaviour, and what that returns is the answer, or goes on to the targets. */
@@ -61,8 +62,7 @@ class Handling {
     this.#message = message
     this.#context = context
     this.#startedMs = host.nowMs()
-    member.counts.received++
-    member.lastAt = host.wallMs()
+    host.takes(member, message)
   }
 
   run(): unknown {

@@ -20,6 +20,25 @@ export type { Field, Fields } from './fields.ts'
 export { type Attribution, currentComponent } from './frame.ts'
 export { type Inference, type InferOptions, inferRoutes, type RouteNode, type RouteNote } from './infer.ts'
 export type { Behaviour, KeyRule, KindDefinition, MakeContext, Terminal, ToolDescription } from './kind.ts'
+export { KINDS } from './kinds/all.ts'
+export { defineKind } from './kinds/define.ts'
+export { type Knowledge, type KnowledgeBehaviour, knowledgeOf, type Piece } from './kinds/knowledge/knowledge.ts'
+export { type LlmKind, llmKind } from './kinds/llm/llm.ts'
+export {
+  type Answer,
+  collectAnswer,
+  type Model,
+  type ModelRequest,
+  modelOf,
+  type Part,
+  type ToolCall,
+  type Turn,
+  withModel,
+} from './kinds/llm/provider.ts'
+export { type Memory, type MemoryBehaviour, memoryOf } from './kinds/memory/memory.ts'
+export { durationMs, type Settings, settingsOf } from './kinds/settings.ts'
+export { type ToolRequest, textOf, toolRequestOf } from './kinds/text.ts'
+export { kindOfWords, type WordHint, type WordMeaning } from './kinds/words.ts'
 export type { ComponentState } from './member.ts'
 export { createPayloads, type PayloadOrigin, type Payloads, type PayloadType } from './payload.ts'
 export { type Costs, type Measures, PERFORMANCE_EVENT, type Performance } from './performance.ts'

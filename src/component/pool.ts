@@ -30,8 +30,10 @@ export interface PoolOptions extends Omit<CodeComponent, 'handle' | 'start' | 's
   readonly scale?: ScalingRule
 }
 
-/** A pool as a component of a swarm, and what it has now. */
-export interface Pool extends CodeComponent {
+/** A pool, and what it has now. */
+export interface Pool {
+  /** For `swarm.add`. */
+  readonly component: CodeComponent
   instances(): readonly { readonly name: string; readonly running: number }[]
 }
 
@@ -59,7 +61,7 @@ export function wantedInstances(rule: ScalingRule, instances: number, load: numb
 
 /**
  * Makes a component of several instances: stateful ones keep their sessions, stateless ones take turns, and a rule says how many there
- * are. Give it to `swarm.add`. Throws INVALID_OPTION.
+ * are. Throws INVALID_OPTION.
  */
 export function componentPool(options: PoolOptions): Pool {
   const { make, sessions, stateful = false, scale = {}, ...component } = options
@@ -127,17 +129,19 @@ export function componentPool(options: PoolOptions): Pool {
     }
   }
   return {
-    ...component,
-    handle,
-    async start(component) {
-      own = component
-      for (let index = 0; index < (scale.min ?? 1); index++) await grow()
-    },
-    async stop(limitMs) {
-      await change
-      const ending = all
-      all = []
-      await Promise.all(ending.map((one) => one.behaviour.stop?.(limitMs)))
+    component: {
+      ...component,
+      handle,
+      async start(component) {
+        own = component
+        for (let index = 0; index < (scale.min ?? 1); index++) await grow()
+      },
+      async stop(limitMs) {
+        await change
+        const ending = all
+        all = []
+        await Promise.all(ending.map(async (one) => one.behaviour.stop?.(limitMs)))
+      },
     },
     instances: () => all.map(({ name, running }) => ({ name, running })),
   }

@@ -4,6 +4,7 @@ import type { Env } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import { Ring } from '../kit/ring.ts'
 import { agentOf, agentTopic } from '../message/address.ts'
+import type { Message } from '../message/message.ts'
 import { Busy } from './busy.ts'
 import type { Catalog } from './catalog.ts'
 import { CODE_RULES, specOf } from './code.ts'
@@ -124,10 +125,15 @@ export class Runtime {
     this.fault({ type: 'cycle', component: member.name, event, message, error })
   }
 
+  takes(member: Member, { session }: Message): void {
+    member.counts.received++
+    member.lastAt = this.wallMs()
+    if (session !== undefined) this.options.sessions?.touch(session, member.name)
+  }
+
   took(member: Member, frame: Frame, taken: Taken): void {
     member.book.add(taken)
     this.sessions.add(frame.session, taken)
-    if (frame.session !== undefined) this.options.sessions?.touch(frame.session, member.name)
     const { hooks, pipes, after, listeners } = member.view.of(PERFORMANCE_EVENT)
     if (hooks.length + pipes.length + after.length + listeners.length === 0) return
     const how = { route: false, ...(frame.session === undefined ? {} : { session: frame.session }) }
