@@ -10,6 +10,7 @@ import { type Io, NO_STREAM, type Stored } from './io.ts'
 import { nameOfToken, type PartName, partOf, streamOfPart } from './names.ts'
 import { mustFit } from './place.ts'
 import { type EntryMeta, META_HEADER, offsetOf, seqOf } from './records.ts'
+import type { Reserve } from './reserve.ts'
 
 // Hot path: one record for each message, published without waiting for the one before.
 
@@ -19,12 +20,14 @@ const encoder = new TextEncoder()
 export class Appender {
   readonly #io: Io
   readonly #settings: StreamSettings
+  readonly #reserve: Reserve
   readonly #channelFor: (name: string) => Channel
   readonly #ensured = new Map<string, Promise<unknown>>()
   readonly #underWay = new Set<Promise<unknown>>()
 
-  constructor(io: Io, settings: StreamSettings, channelFor: (name: string) => Channel) {
+  constructor(io: Io, settings: StreamSettings, reserve: Reserve, channelFor: (name: string) => Channel) {
     this.#io = io
+    this.#reserve = reserve
     this.#settings = settings
     this.#channelFor = channelFor
   }
@@ -142,7 +145,10 @@ export class Appender {
     const { channel: name } = channel.names
     let ensured = this.#ensured.get(name)
     if (ensured === undefined) {
-      ensured = ensureStream(this.#io, channel.names, this.#settings).then((details) => channel.met(details))
+      ensured = ensureStream(this.#io, channel.names, this.#settings).then((details) => {
+        channel.met(details)
+        this.#reserve.make()
+      })
       this.#ensured.set(name, ensured)
       ensured.catch(() => this.#ensured.delete(name))
     }

@@ -66,7 +66,7 @@ test('a process that is away again and again, never for long, keeps what it hold
   await expect.poll(async () => (await one.groups('c/a')).length).toBe(1)
   await one.append('c/a', [item('held', 's')])
   await expect.poll(() => held.length).toBe(1)
-  held[0]?.begin()
+  void held[0]?.begin()
   const others = taker(one)
   for (let round = 1; round <= 4; round++) {
     const before = await one.groups('c/a')

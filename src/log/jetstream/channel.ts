@@ -59,7 +59,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     this.machine = new Machine(channel, this)
     this.bodies = new Bodies(hall.io, this.names)
     this.sender = new Sender(
-      hall.io,
+      hall,
       this.names,
       () => this.machine,
       instance,
@@ -290,6 +290,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
 
   async #begin(): Promise<void> {
     await this.#thread.begin()
+    this.hall.reserve.make()
     await this.presence.survey()
   }
 

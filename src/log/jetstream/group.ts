@@ -10,9 +10,9 @@ import { Waits } from './waits.ts'
 // Hot path. Everything here happens in every process that follows the channel, at the same place in the order of its records, with the
 // same outcome: no clock but the machine's, no randomness, nothing that depends on who is asked.
 
-/** What is reserved goes back when nothing was heard of its holder's process for so long: sooner when somebody else waits for it. */
+/** What is reserved goes back when nothing was heard of its holder's process for so long: sooner, by the second tick, when somebody else waits for it. */
 const SILENCE_MS = 5_000
-const SILENCE_WANTED_MS = 2_000
+const SILENCE_WANTED_MS = 1_800
 
 /** How one group stands on one part. */
 export class Group {

@@ -156,7 +156,7 @@ test('entries alone bring about a snapshot: a start behind 60 000 of them needs 
     const answer = await link.ask(`$JS.API.STREAM.INFO.${prefix}_log_c`, question)
     return Object.values(answer.json<{ state: { subjects?: Record<string, number> } }>().state.subjects ?? {})[0] ?? 0
   }
-  await expect.poll(snapshots, { timeout: 10_000 }).toBe(1)
+  await expect.poll(snapshots, { timeout: 10_000 }).toBeGreaterThan(0)
   const { log: other } = await open()
   expect(await other.streams('c')).toMatchObject([{ stream: 'c/a', count: total }])
   expect(await other.groups('c/a')).toMatchObject([{ published: total, pending: total }])

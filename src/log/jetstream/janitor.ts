@@ -29,10 +29,11 @@ export class Janitor {
   #newestAt = 0
   #cleaning: Promise<void> | undefined
   /** What is not needed any more once the newest snapshot of this process is stored: all before these sequences. */
-  #spare: { readonly trimmed: readonly { name: string; seq: number }[]; readonly alongs: number } = {
-    trimmed: [],
-    alongs: 0,
-  }
+  #spare: {
+    readonly trimmed: readonly { name: string; seq: number }[]
+    readonly entries: number
+    readonly alongs: number
+  } = { trimmed: [], entries: 0, alongs: 0 }
 
   constructor(channel: Place) {
     this.#channel = channel
@@ -69,9 +70,13 @@ export class Janitor {
   }
 
   async #clean(): Promise<void> {
+    const { link } = this.#channel.hall.io
+    const from = this.#channel.machine.seq
     for (let tries = 1; ; tries++) {
       try {
-        await this.#snapshot()
+        // What the one before the newest contains may go: so there must be two, and for some servers two from now on.
+        do await this.#snapshot()
+        while (this.#before === undefined || (miscounts(link.version) && this.#before.seq < from))
         break
       } catch (error) {
         // Another process was first: what lies between may be removed soon, and is in neither.
@@ -87,11 +92,21 @@ export class Janitor {
     const { io } = hall
     const most = Math.floor((io.link.connection.info?.max_payload ?? 1_048_576) * 0.9)
     const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
-    const put = async (subject: string, bytes: Uint8Array, headers?: string): Promise<number> =>
-      (await io.publish(names.root + subject, bytes, headers)).seq
+    const put = async (subject: string, bytes: Uint8Array, headers?: string): Promise<number> => {
+      for (;;) {
+        try {
+          return (await io.publish(names.root + subject, bytes, headers)).seq
+        } catch (error) {
+          // Nothing may be removed before it is stored.
+          if (!isBusError(error, 'STORE_FULL') || !(await hall.reserve.spend())) throw error
+        }
+      }
+    }
     const expected = `Nats-Expected-Last-Subject-Sequence: ${this.#newestAt}`
     const along = firstAlong(machine)
     const trimmed = [...machine.parts.values()].map(({ name, first }) => ({ name, seq: seqOf(first) }))
+    const kept = [...machine.parts.values()].filter(({ count }) => count > 0)
+    const entries = Math.min(Number.MAX_SAFE_INTEGER, ...kept.map(({ first }) => seqOf(first)))
     const alongs = Math.min(seqOf(Math.min(along, Number.MAX_SAFE_INTEGER)), ...[...machine.outgoing.keys()].map(seqOf))
     const segments = (this.#newest?.segments ?? []).filter(({ to }) => to >= along)
     const fresh = segmentsOf(machine, segments.at(-1)?.to ?? 0, most)
@@ -102,26 +117,35 @@ export class Janitor {
     for (let at = 0; at < bytes.length; at += most) pieces.push(await put('t', bytes.subarray(at, at + most)))
     const head: SnapshotHead = { v: 1, seq, pieces, segments }
     await this.#channel.reached(await put('s', encode(head), expected))
-    this.#spare = { trimmed, alongs }
+    this.#spare = { trimmed, entries, alongs }
   }
 
   async #purge(): Promise<void> {
     const { names, hall } = this.#channel
     const { io } = hall
-    const { trimmed, alongs } = this.#spare
+    const { trimmed, entries, alongs } = this.#spare
     const purge = async (filter: string, seq: number): Promise<void> => {
       if (seq > 1) await io.must(`STREAM.PURGE.${names.stream}`, { filter: names.root + filter, seq })
     }
-    for (const { name, seq } of trimmed) await purge(`e.*.${names.part(name).token}`, seq)
     const before = this.#before
     if (before === undefined) return
+    const segments = before.segments.map(({ seq }) => seq)
+    // First what needs no filter.
+    const floor = Math.min(entries, alongs, before.seq, ...before.pieces, ...segments)
+    if (floor > 1) await io.must(`STREAM.PURGE.${names.stream}`, { seq: floor })
+    for (const { name, seq } of trimmed) await purge(`e.*.${names.part(name).token}`, seq)
     await purge('o', before.seq)
     await purge('x', before.seq)
     await purge('a', Math.min(before.seq, alongs))
     await purge('t', Math.min(...before.pieces))
-    await purge('i', Math.min(before.seq, ...before.segments.map(({ seq }) => seq)))
+    await purge('i', Math.min(before.seq, ...segments))
     await io.must(`STREAM.PURGE.${names.stream}`, { filter: `${names.root}s`, keep: 2 })
   }
+}
+
+/** Servers before 2.9.15 do not count the room of what they remove by subject as free, until they start anew. */
+function miscounts([major, minor, patch]: readonly [number, number, number]): boolean {
+  return major < 2 || (major === 2 && (minor < 9 || (minor === 9 && patch < 15)))
 }
 
 /** Entries that came along with settlements behind an offset, in segments that are full. */

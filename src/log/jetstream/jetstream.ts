@@ -49,6 +49,7 @@ import { partOf } from './names.ts'
 import type { Hall } from './place.ts'
 import { readPart } from './reader.ts'
 import type { FromOp, TrimOp } from './records.ts'
+import { Reserve } from './reserve.ts'
 
 /** How a log on NATS JetStream behaves. */
 export interface JetStreamLogOptions {
@@ -111,15 +112,16 @@ export async function jetStreamLog(link: NatsLink, options: JetStreamLogOptions 
   const io = new Io(link, env, publishTimeoutMs)
   const instance = io.inbox().slice('_INBOX.'.length, '_INBOX.'.length + 12)
   const channels = new Map<string, Channel>()
-  const appender = new Appender(io, { dedupMs, storage, replicas }, (channel) => channelFor(channel))
+  const settings = { dedupMs, storage, replicas }
+  const reserve = new Reserve(io, prefix, settings)
+  const appender = new Appender(io, settings, reserve, (channel) => channelFor(channel))
   const consumers = new Set<Consumer>()
   const onEvent = quiet(options.onEvent)
   let closed = false
   let ending: Promise<void> | undefined
 
   const hall: Hall = {
-    ...{ io, env, prefix, graceMs, onEvent },
-    settings: { dedupMs, storage, replicas },
+    ...{ io, env, prefix, graceMs, reserve, settings, onEvent },
     onDamage: quiet(options.onDamage),
     forward: (stream, id, body) => appender.forward(stream, id, body),
   }
@@ -195,6 +197,7 @@ export async function jetStreamLog(link: NatsLink, options: JetStreamLogOptions 
     }
     for (const channel of channels.values()) channel.abandon()
     watching[Symbol.dispose]()
+    reserve.close()
     io.close()
   }
 

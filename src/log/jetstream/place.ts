@@ -11,6 +11,7 @@ import type { Machine } from './machine.ts'
 import type { ChannelNames } from './names.ts'
 import type { Part } from './part.ts'
 import type { FromOp, Op } from './records.ts'
+import type { Reserve } from './reserve.ts'
 import type { Sender } from './sender.ts'
 import type { Slot } from './slot.ts'
 
@@ -21,6 +22,8 @@ export interface Hall {
   readonly prefix: string
   readonly settings: StreamSettings
   readonly graceMs: number
+  /** Room for what must be said where there is none for messages. */
+  readonly reserve: Reserve
   readonly onDamage: (gap: Gap) => void
   readonly onEvent: (event: LogEvent) => void
   /** Stores an entry that goes along to another channel. Resolves once it lies there. */

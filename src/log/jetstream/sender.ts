@@ -5,6 +5,7 @@ import type { Io } from './io.ts'
 import type { Machine, OpResult } from './machine.ts'
 import type { ChannelNames } from './names.ts'
 import { encodeBatch, type Op, PER_RECORD } from './records.ts'
+import type { Reserve } from './reserve.ts'
 
 // Hot path: settlements are collected while others are under way, so that a record carries many.
 
@@ -43,6 +44,7 @@ export class Sender {
   readonly #names: ChannelNames
   readonly #machine: () => Machine
   readonly #stored: (seq: number) => void
+  readonly #reserve: Pick<Reserve, 'spend'>
   #queue: Asked[] = []
   readonly #sent = new Map<number, Sent>()
   readonly #lazy = new Map<Group, Map<number, { token: number; begun: boolean }>>()
@@ -50,6 +52,7 @@ export class Sender {
   #againTimer: Timer | undefined
   #sweep: Timer | undefined
   #flushing = false
+  #makesRoom = false
   #n = 0
   #ended = false
   /** This process among those that use the channel. */
@@ -57,8 +60,15 @@ export class Sender {
   /** When the newest of its records was sent that was seen in the stream: then, or later, it was heard of. */
   seenMs = 0
 
-  constructor(io: Io, names: ChannelNames, machine: () => Machine, instance: string, stored: (seq: number) => void) {
+  constructor(
+    { io, reserve }: { readonly io: Io; readonly reserve: Pick<Reserve, 'spend'> },
+    names: ChannelNames,
+    machine: () => Machine,
+    instance: string,
+    stored: (seq: number) => void,
+  ) {
     this.#stored = stored
+    this.#reserve = reserve
     this.#io = io
     this.#names = names
     this.#machine = machine
@@ -208,7 +218,7 @@ export class Sender {
   }
 
   #send(): void {
-    if (!this.#io.link.watch.isUp || this.#ended || this.#againTimer !== undefined) return
+    if (!this.#io.link.watch.isUp || this.#ended || this.#makesRoom || this.#againTimer !== undefined) return
     while (this.#queue.length > 0 && this.#sent.size < MOST_UNDER_WAY) {
       const most = (this.#io.link.connection.info?.max_payload ?? 1_048_576) * 0.9
       let bytes = 0
@@ -251,13 +261,28 @@ export class Sender {
         // Surely not stored: it is asked again under another number, unless nobody wants it any more.
         this.#sent.delete(n)
         this.#refused(n, sent.asked)
-        if (isBusError(error, 'BROKER_UNREACHABLE')) return
-        this.#againTimer ??= this.#io.env.after(AGAIN_MS, () => {
-          this.#againTimer = undefined
-          this.#send()
-        })
+        if (isBusError(error, 'STORE_FULL')) void this.#makeRoom()
+        else if (!isBusError(error, 'BROKER_UNREACHABLE')) this.#later()
       },
     )
+  }
+
+  /** What is settled goes on where messages find no room any more. */
+  async #makeRoom(): Promise<void> {
+    if (this.#makesRoom) return
+    this.#makesRoom = true
+    const isMade = await this.#reserve.spend()
+    this.#makesRoom = false
+    if (isMade) this.#send()
+    else this.#later()
+  }
+
+  #later(): void {
+    if (this.#ended) return
+    this.#againTimer ??= this.#io.env.after(AGAIN_MS, () => {
+      this.#againTimer = undefined
+      this.#send()
+    })
   }
 
   /** What was asked for first is asked for first again, whichever refusal is heard of first. */
