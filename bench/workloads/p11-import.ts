@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -74,6 +74,11 @@ function thirdParty(url: string): readonly string[] {
 function built(): { url: string; end: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'bench-dist-'))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  compile(folder)
+  return { url: pathToFileURL(join(folder, 'index.js')).href, end: () => rmSync(folder, { recursive: true }) }
+}
+
+function compile(folder: string): void {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
   node([
     tsc,
@@ -85,7 +90,38 @@ function built(): { url: string; end: () => void } {
     join(folder, 'info.json'),
     '--noCheck',
   ])
-  return { url: pathToFileURL(join(folder, 'index.js')).href, end: () => rmSync(folder, { recursive: true }) }
+}
+
+/** Runs of the program as it is installed, with an empty standard input, until their end. */
+function running(name: string, args: (folder: string) => readonly string[], says: string): Contestant {
+  return {
+    name,
+    kind: 'ours',
+    open(): Work {
+      const folder = mkdtempSync(join(tmpdir(), 'bench-cli-'))
+      for (const one of ['package.json', 'bin', 'scripts'])
+        cpSync(join(ROOT, one), join(folder, one), { recursive: true })
+      symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+      mkdirSync(join(folder, 'dist'))
+      compile(join(folder, 'dist'))
+      const argv = [join(folder, 'bin/swarmbus.mjs'), ...args(folder)]
+      return {
+        pass() {
+          const startMs = performance.now()
+          const { status, stdout, stderr } = spawnSync(process.execPath, argv, {
+            cwd: folder,
+            encoding: 'utf8',
+            input: '',
+          })
+          const ms = performance.now() - startMs
+          mustBe(`exit code of the program (${stderr.trim()})`, status, 0)
+          mustBe(`whether it says "${says}"`, `${stdout}${stderr}`.includes(says), true)
+          return { seconds: ms / 1_000, units: 1, extra: { ms } }
+        },
+        close: () => rmSync(folder, { recursive: true }),
+      }
+    },
+  }
 }
 
 export const p11: Workload = {
@@ -111,6 +147,20 @@ export const p11: Workload = {
         },
       ],
     },
+    {
+      name: 'up',
+      work: '`swarmbus --version`, and `swarmbus up` of a file with input, agent, model and output that reads nothing, as built',
+      timed: 'start of a process until its end; that of `up` is a little longer than the time until it is ready',
+      unit: 'starts',
+      main: 'ms',
+      contestants: [
+        running('swarmbus up', () => ['up', join(ROOT, 'examples/ww/chain')], 'ready in'),
+        running('swarmbus --version', () => ['--version'], '0.'),
+      ],
+      bars: [
+        { text: 'up ≤ 1 s', value: (medians) => medians.of('swarmbus up', 'ms'), atMost: 1_000 },
+        { text: '--version ≤ 120 ms', value: (medians) => medians.of('swarmbus --version', 'ms'), atMost: 120 },
+      ],
+    },
   ],
-  later: ['`swarmbus --version` and `swarmbus up`: comes with the CLI'],
 }
