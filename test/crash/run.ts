@@ -37,10 +37,14 @@ export interface Child extends AsyncDisposable {
 
 /** Starts a child; at the end of the block it is killed, if it still runs. `onEvent` may kill it. */
 export function start(orders: Orders, onEvent?: (event: Event, child: ChildProcess) => void): Child {
-  const child = spawn(process.execPath, ['--conditions=swarmbus-source', '--no-warnings', PROGRAM, JSON.stringify(orders)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_COMPILE_CACHE: cache },
-  })
+  const child = spawn(
+    process.execPath,
+    ['--conditions=swarmbus-source', '--no-warnings', PROGRAM, JSON.stringify(orders)],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_COMPILE_CACHE: cache },
+    },
+  )
   const said: Event[] = []
   const waiting = new Set<() => void>()
   let errors = ''

@@ -31,9 +31,13 @@ export interface Child extends AsyncDisposable {
 }
 
 export function child(task: Task): Child {
-  const program = spawn(process.execPath, ['--conditions=swarmbus-source', '--no-warnings', PROGRAM, JSON.stringify(task)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const program = spawn(
+    process.execPath,
+    ['--conditions=swarmbus-source', '--no-warnings', PROGRAM, JSON.stringify(task)],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   const said: string[] = []
   let over = false
   const reading = createInterface({ input: program.stdout })
