@@ -152,8 +152,10 @@ function unpackMessage(packed: unknown, clocks: Clocks): Message {
     throw undecodable('v', `is ${shown(fields.v)}; this version reads ${CODEC_VERSION}`)
   }
   for (const name of Object.keys(fields)) {
-    if (FORBIDDEN_NAMES.has(name)) throw undecodable(name, 'is a forbidden name')
-    if (!KNOWN.has(name)) throw undecodable(name, 'is no field of a message')
+    if (KNOWN.has(name)) continue
+    throw undecodable(name, FORBIDDEN_NAMES.has(name) ? 'is a forbidden name' : 'is no field of a message')
   }
-  return restoreMessage({ ...(fields as unknown as MessageFields), data: unpackData(fields.data) }, clocks)
+  const data = unpackData(fields.data)
+  const known = fields as unknown as MessageFields
+  return restoreMessage(data === known.data ? known : { ...known, data }, clocks)
 }

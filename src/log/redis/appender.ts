@@ -4,7 +4,7 @@ import { Ring } from '../../kit/ring.ts'
 import type { MessageId } from '../../message/ids.ts'
 import type { Appended } from '../log.ts'
 import type { Channel } from './channel.ts'
-import { type Packed, pushItem } from './codec.ts'
+import { type Packed, wayOf } from './codec.ts'
 import type { Copies } from './copies.ts'
 import { publishFault, unknownPublish } from './faults.ts'
 import { SCRIPTS } from './scripts.ts'
@@ -79,7 +79,9 @@ export class Appender {
     const jobs: Job[] = []
     const numbers = new Map<string, number>()
     const named: [string, number][] = []
-    const args: RedisArg[] = ['', String(dedupMs), String(dedupLimit)]
+    const args: RedisArg[] = ['', String(dedupMs), String(dedupLimit), '']
+    const ways: unknown[] = []
+    let plain = true
     for (let items = 0, chars = 0; ; ) {
       const job = this.#jobs.peek()
       // An append is never split: its messages are kept together.
@@ -94,9 +96,14 @@ export class Appender {
         number = named.push([job.stream, this.#channel.seenOf(job.stream)])
         numbers.set(job.stream, number)
       }
-      for (const item of job.items) pushItem(args, item, number)
+      for (const item of job.items) {
+        plain &&= number === 1 && item.way === 'p'
+        ways.push(wayOf(item, number))
+        args.push(item.text)
+      }
     }
     args[0] = JSON.stringify(named)
+    if (!plain) args[3] = JSON.stringify(ways)
     this.#calls++
     this.#channel
       .change(SCRIPTS.append, args, timeoutMs)

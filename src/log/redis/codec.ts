@@ -1,4 +1,3 @@
-import type { RedisArg } from '../../broker/redis/link.ts'
 import { BusError } from '../../kit/errors.ts'
 import { fromJson } from '../../message/codec.ts'
 import type { Message } from '../../message/message.ts'
@@ -60,10 +59,9 @@ export function packItem(item: Item): Packed {
   return { id, key, text, way: key === undefined ? 'a' : 'p' }
 }
 
-/** The two arguments of an item of the stream with this number. */
-export function pushItem(args: RedisArg[], { way, text }: Packed, stream: number): void {
-  if (typeof way === 'string') args.push(`${way}${stream}`, text)
-  else args.push(JSON.stringify([stream, ...way]), text)
+/** What an item of the stream with this number needs, before its text. */
+export function wayOf({ way }: Packed, stream: number): unknown {
+  return typeof way === 'string' ? `${way}${stream}` : [stream, ...way]
 }
 
 /** The rest of the head of a message that goes along. */

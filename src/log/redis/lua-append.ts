@@ -3,6 +3,7 @@ import { CLOCK } from './lua-clock.ts'
 /** Lua: stores one entry; `put` needs the stream as `open` gave it. */
 export const PUT = String.raw`
 local streams = {}
+local format = string.format
 -- A stream, or what is wrong with it. With \`base\`, one of another channel.
 local function open(name, base, channel)
   local stream = streams[name]
@@ -26,11 +27,11 @@ end
 -- Head of an entry: storedAt,total,due,delay,expires,session
 local function put(stream, message, note, rest)
   local total = stream.total + #message + (note and #note or 0)
-  -- Lua is slow at writing numbers: each once. Up to 10^14 they are written as they are.
+  -- Lua is slow at writing numbers: each once, and as the whole numbers that they are.
   local offset = stream.next
-  local text = offset .. ''
+  local text = format('%d', offset)
   stream.newestText = stream.newestText or (stream.newest .. ',')
-  local head = stream.newestText .. total .. ',' .. rest
+  local head = stream.newestText .. format('%d,', total) .. rest
   local id = text .. '-0'
   if note then
     redis.call('XADD', stream.key, id, 'h', head, 'm', message, 'n', note)
@@ -53,9 +54,9 @@ local function close()
 end
 `
 
-// ARGV: 2 the streams as a list of [name, highest offset that the caller saw acknowledged], 3 dedupMs, 4 most keys of a window, then for
-// each item its way and its message. Way: `p` stored as it is, key is its id; `a` the same, never compared; each followed by the number
-// of its stream; or a JSON list [stream, key or false, delay, expires, session, note].
+// ARGV: 2 the streams as a list of [name, highest offset that the caller saw acknowledged], 3 dedupMs, 4 most keys of a window, 5 the ways
+// of the items, and the messages. Way: `p` stored as it is, key is its id; `a` the same, never compared; each followed by the number of its
+// stream; or a list [stream, key or false, delay, expires, session, note]. No ways at all: all of them are `p1`, as most are.
 // The answer: the ends of what was lost, then for each item its offset, or `offset:id:stream` of the first one, or what was wrong.
 /** Lua: appends items, each key once within its window. Two windows take turns, each a hash: what is forgotten costs one removal. */
 export const APPEND = `${CLOCK}${PUT}
@@ -87,20 +88,21 @@ for i = 1, #named do
 end
 local answers = { lost }
 local of, keys, delays, rests, notes = {}, {}, {}, {}, {}
-local count = (#ARGV - 4) / 2
+local count = #ARGV - 5
 local sub = string.sub
-for i = 1, count do
-  local way = ARGV[3 + 2 * i]
-  local first = sub(way, 1, 1)
-  if first == 'p' then
-    of[i], keys[i] = tonumber(sub(way, 2)), sub(ARGV[4 + 2 * i], 14, 49)
-  elseif first == 'a' then
-    of[i], keys[i] = tonumber(sub(way, 2)), ''
-  else
-    way = cjson.decode(way)
-    of[i], keys[i], delays[i], notes[i] = way[1], way[2] or '', way[3], way[6]
-    rests[i] = ',' .. way[4] .. ',' .. way[5]
+local ways = ARGV[5] ~= '' and cjson.decode(ARGV[5])
+if ways then
+  for i = 1, count do
+    local way = ways[i]
+    if type(way) == 'table' then
+      of[i], keys[i], delays[i], notes[i] = way[1], way[2] or '', way[3], way[6]
+      rests[i] = ',' .. way[4] .. ',' .. way[5]
+    else
+      of[i], keys[i] = tonumber(sub(way, 2)), sub(way, 1, 1) == 'p' and sub(ARGV[5 + i], 14, 49) or ''
+    end
   end
+else
+  for i = 1, count do keys[i] = sub(ARGV[5 + i], 14, 49) end
 end
 -- Where the first ones lie: asked for in pieces, since Lua's stack has an end.
 local known = {}
@@ -114,8 +116,9 @@ for from = 1, count, 5000 do
   end
 end
 local fresh, marks, marked = {}, {}, 0
+local only = not ways and open(named[1][1])
 for i = 1, count do
-  local stream = open(named[of[i]][1])
+  local stream = only or open(named[of[i]][1])
   local key = keys[i]
   if stream.fault then
     answers[i + 1] = '!' .. stream.fault
@@ -124,12 +127,12 @@ for i = 1, count do
     if mark then
       answers[i + 1] = mark
     else
-      local message, rest = ARGV[4 + 2 * i], rests[i]
+      local message, rest = ARGV[5 + i], rests[i]
       if rest then rest = (delays[i] and (int(due + delays[i]) .. ',' .. int(delays[i])) or ',') .. rest end
       local offset, text = put(stream, message, notes[i] or nil, rest or ',,,')
       answers[i + 1] = offset
       if key ~= '' then
-        local id = sub(message, 14, 49)
+        local id = only and key or sub(message, 14, 49)
         mark = text .. (id == key and '::' or (':' .. id .. ':')) .. stream.name
         fresh[key] = mark
         marks[marked + 1] = key

@@ -48,8 +48,15 @@ export function takenOf(reply: unknown, clocks: Clocks): Taken {
     ]
     const note = +flags & 1 ? (list[at++] as Buffer).toString() : undefined
     out.push({
-      ...{ offset: +offset, token: +token, attempts: +attempts, dueInMs: +dueInMs, storedAt: +storedAt, note, run: 0 },
-      ...{ suspect: (+flags & 2) !== 0, message: unpackMessage(bytes, clocks) as HandOut['message'] },
+      offset: +offset,
+      token: +token,
+      run: 0,
+      attempts: +attempts,
+      dueInMs: +dueInMs,
+      storedAt: +storedAt,
+      note,
+      suspect: (+flags & 2) !== 0,
+      message: unpackMessage(bytes, clocks) as HandOut['message'],
     })
   }
   return {
@@ -64,8 +71,15 @@ function readRun([run, token, page]: Run, out: HandOut[], clocks: Clocks): void 
   for (let at = 0; at < page.length; at++) {
     const [, head, , message] = (page[at] as Run[2][number])[1] as readonly [Buffer, Buffer, Buffer, Buffer]
     out.push({
-      ...{ offset: run + at, token: token + at, attempts: 0, dueInMs: 0, storedAt: storedAtOf(head), note: undefined },
-      ...{ run, suspect: false, message: unpackMessage(message, clocks) as HandOut['message'] },
+      offset: run + at,
+      token: token + at,
+      run,
+      attempts: 0,
+      dueInMs: 0,
+      storedAt: storedAtOf(head),
+      note: undefined,
+      suspect: false,
+      message: unpackMessage(message, clocks) as HandOut['message'],
     })
   }
 }
