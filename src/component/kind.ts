@@ -65,6 +65,8 @@ export interface MakeContext {
   behaviour(name: string): Behaviour
   /** Every component of the swarm, in the order of the file. */
   components(): readonly { readonly name: string; readonly kind: string; readonly role: Role }[]
+  /** Where the output of a component goes now. */
+  targets(name: string): readonly string[]
   /** Told of every event of every component, after the pipes, and only of what no pipe stopped. Its faults are counted. Returns how to end it. */
   observe(run: EventFunction): () => void
   /** Resolves once nothing that was emitted or asked before, or follows from it, waits or is in hand in a component of this process. */

@@ -1,7 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Handler } from '../bus/handler.ts'
 import type { Env } from '../kit/env.ts'
-import { BusError, describeThrown } from '../kit/errors.ts'
+import { BusError, describeThrown, type ErrorCode, isBusError } from '../kit/errors.ts'
 import type { Catalog } from './catalog.ts'
 import type { Component } from './component.ts'
 import type { EventTable } from './events.ts'
@@ -12,6 +12,8 @@ import type { Routes, StartOptions, StartProgress, SwarmOptions } from './swarm-
 import type { Validation } from './validate.ts'
 
 const START_MS = 30_000
+/** Errors that say all there is to say. */
+const AS_IT_IS: readonly ErrorCode[] = ['START_FAILED', 'CANCELLED', 'CONFIG_INVALID', 'UNSUPPORTED']
 
 /** What a start needs of its swarm. */
 export interface StartHost {
@@ -153,6 +155,7 @@ export class Starter {
         })
       },
       components: () => [...runtime.members.values()].map(({ name, kind, role }) => ({ name, kind, role })),
+      targets: (name) => [...runtime.targetsOf(name)],
       observe: (run) => runtime.shared.on('*', run),
       idle: () => runtime.idle(),
       tell: (line) => tell?.(line),
@@ -196,8 +199,9 @@ export class Starter {
       return await Promise.race([promise, run()])
     } catch (error) {
       member.state = 'failed'
-      if (error instanceof BusError && (error.code === 'START_FAILED' || error.code === 'CANCELLED')) throw error
-      throw this.#failed(member, `could not start: ${describeThrown(error)}`, error)
+      if (isBusError(error) && AS_IT_IS.includes(error.code)) throw error
+      const why = error instanceof Error ? error.message : describeThrown(error)
+      throw this.#failed(member, `could not start: ${why}`, error)
     } finally {
       timer.cancel()
       signal?.removeEventListener('abort', onAbort)

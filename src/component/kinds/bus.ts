@@ -9,6 +9,10 @@ const COMMON: Readonly<Record<string, KeyRule>> = {
   max_retries: { type: 'whole', min: 0, max: 1_000, default: 3, summary: 'tries after the first one' },
   max_queue_size: { type: 'whole', min: 1, summary: 'most messages that wait for one component' },
   dead_letter_ttl: { type: 'duration', min: 1, default: 3_600, summary: 'how long dead letters are kept' },
+  channels: {
+    type: 'block',
+    summary: 'policies by channel: blocks of `kept`, `topics`, `order`, `ack_wait`, `max_age`, `max_count`',
+  },
 }
 
 /** Keys of files written for containers; nothing here starts one. */

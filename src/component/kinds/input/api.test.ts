@@ -192,8 +192,35 @@ test('[W80] waiting requests of many sessions get their own answers', async () =
       return ((await answer.json()) as { response: string }).response
     }),
   )
-  // Requests of one session overtake each other on their way in: each answer comes once.
-  expect(answers.toSorted()).toEqual(Array.from({ length: 50 }, (_, index) => `you: n${index}`).toSorted())
+  expect(answers).toEqual(Array.from({ length: 50 }, (_, index) => `you: n${index}`))
+})
+
+test('[W80] the answer is the last word of a chain, and of an agent the text', async () => {
+  await using run = await startKinds([
+    declare('door', 'input api', { port: 0 }, ['first']),
+    declare('first', 'llm echo', { prefix: 'a' }, ['second']),
+    declare('second', 'agent echo', { prefix: 'b' }, ['out']),
+    declare('out', 'output console'),
+  ])
+  const answers = await Promise.all(
+    ['1', '2', '3'].map(async (input) => {
+      const answer = await post(`${run.url('door')}/input?wait=true`, { input, session_id: 's' })
+      return ((await answer.json()) as { response: unknown }).response
+    }),
+  )
+  expect(answers).toEqual(['ba1', 'ba2', 'ba3'])
+})
+
+test('[W80] the failure of an agent that is a tool is no answer to whoever waits', async () => {
+  await using run = await startKinds([
+    declare('door', 'input api', { port: 0 }, ['bob']),
+    declare('bob', 'agent llm', { model: ref('mind'), tools: [ref('helper')] }, ['out']),
+    declare('mind', 'llm scripted', { answers: [{ tool: 'ask', inputs: { question: 'help' } }, 'without help'] }),
+    declare('helper', 'agent scripted', { answers: [{ error: 'too busy' }] }),
+    declare('out', 'output console'),
+  ])
+  const answer = await post(`${run.url('door')}/input?wait=true`, { input: 'go' })
+  expect(await answer.json()).toMatchObject({ response: 'without help' })
 })
 
 test('[W80] wrong requests get a status and a sentence', async () => {

@@ -9,10 +9,10 @@ import { type Asked, HttpFault, type HttpServer, listen, type Reply } from '../n
 import { accessOf, netKeys } from '../net/keys.ts'
 import { type Sockets, takeSockets } from '../net/sockets.ts'
 import { type Settings, settingsOf } from '../settings.ts'
-import { isRecord } from '../text.ts'
+import { isRecord, jsonOf } from '../text.ts'
 import { type ClientMessage, readClientObject } from './client-message.ts'
 import { Clients, faultOf } from './sessions.ts'
-import { Waiters } from './waiters.ts'
+import { isEnd, isLastWord, Waiters } from './waiters.ts'
 
 /** `input api`: people and programs come in by sockets and HTTP; each socket is a session, and sees the events of that one only. */
 export const API_INPUT: KindDefinition = defineKind({
@@ -100,7 +100,10 @@ function apiInput(name: string, settings: Settings, context: MakeContext): Behav
         const event = clientEvent(payload, info)
         if (event === undefined) return
         clients.forward(event)
-        if (info.component !== name) waiters.heard(event)
+        const { session_id: session } = event
+        if (!waiters.has(session)) return
+        if (isEnd(info, context)) waiters.failed(session, agentFault(payload))
+        else if (info.component !== name && isLastWord(info, context)) waiters.answered(session, payload)
       })
       http = await listen({
         owner: name,
@@ -141,6 +144,10 @@ function apiInput(name: string, settings: Settings, context: MakeContext): Behav
       await http?.close(limitMs / 2)
     },
   }
+}
+
+function agentFault(payload: unknown): BusError {
+  return new BusError('HANDLER_FAILED', isRecord(payload) ? jsonOf(payload.error) : jsonOf(payload))
 }
 
 /** The session a program names, or a new one that nobody can guess. */

@@ -1,6 +1,7 @@
 import type { Env } from '../../../kit/env.ts'
 import { BusError } from '../../../kit/errors.ts'
-import type { ClientEvent } from '../net/events.ts'
+import type { EventInfo } from '../../component.ts'
+import type { MakeContext } from '../../kind.ts'
 
 /** Events that are an answer to what came in. */
 const ANSWERS = new Set([
@@ -13,10 +14,32 @@ const ANSWERS = new Set([
   'component.response',
 ])
 
+/** True for the last word to what came in: an answer of a component whose output goes to an output, or to nobody who would answer in turn. */
+export function isLastWord(
+  { event, component, componentType }: EventInfo,
+  context: Pick<MakeContext, 'components' | 'targets'>,
+): boolean {
+  // Agents tell their answer before it goes on: what goes on is the answer.
+  if (!ANSWERS.has(event) || (event === 'agent.response' && componentType.startsWith('agent '))) return false
+  const roles = new Map(context.components().map(({ name, role }) => [name, role]))
+  const targets = context.targets(component).map((name) => roles.get(name))
+  return targets.includes('output') || !targets.some((role) => role === 'agent' || role === 'llm')
+}
+
+/** True for the failure of an agent on the way of what came in; the failure of a tool is for whoever asked it. */
+export function isEnd({ event, component }: EventInfo, context: Pick<MakeContext, 'components' | 'targets'>): boolean {
+  return event === 'agent.error' && context.components().some(({ name }) => context.targets(name).includes(component))
+}
+
 /** Somebody who waits for an answer. */
 export interface Waiter {
   readonly promise: Promise<unknown>
   close(): void
+}
+
+interface Open {
+  resolve(answer: unknown): void
+  reject(error: unknown): void
 }
 
 /** Requests that wait for the answer of their session: the first answer belongs to the first that waits. */
@@ -24,7 +47,7 @@ export class Waiters {
   readonly #env: Env
   readonly #owner: string
   readonly #limitMs: number
-  readonly #open = new Map<string, { resolve(answer: unknown): void; reject(error: unknown): void }[]>()
+  readonly #open = new Map<string, Open[]>()
 
   constructor(env: Env, owner: string, limitMs: number) {
     this.#env = env
@@ -55,21 +78,29 @@ export class Waiters {
     })
   }
 
-  heard({ event, payload, session_id }: ClientEvent): void {
-    const first = this.#open.get(session_id)?.[0]
-    if (first === undefined) return
-    if (event === 'agent.error') {
-      const { error } = payload as { readonly error?: unknown }
-      first.reject(new BusError('HANDLER_FAILED', String(error)))
-    } else if (ANSWERS.has(event)) first.resolve(payload)
-    else return
-    this.#remove(session_id, first)
+  /** True while somebody waits in the session. */
+  has(session: string): boolean {
+    return this.#open.has(session)
+  }
+
+  answered(session: string, payload: unknown): void {
+    this.#first(session)?.resolve(payload)
+  }
+
+  failed(session: string, error: unknown): void {
+    this.#first(session)?.reject(error)
   }
 
   end(): void {
     const error = new BusError('BUS_CLOSED', 'the swarm ends')
     for (const list of this.#open.values()) for (const one of list) one.reject(error)
     this.#open.clear()
+  }
+
+  #first(session: string): Open | undefined {
+    const first = this.#open.get(session)?.[0]
+    if (first !== undefined) this.#remove(session, first)
+    return first
   }
 
   #remove(session: string, one: object): void {
