@@ -19,6 +19,8 @@ export interface HandleHost {
   takesStreams(name: string): boolean
   /** A handling begins. */
   takes(member: Member, message: Message): void
+  /** Should it fail, somebody else tells of it. */
+  told(message: Message): void
   /** One handling is over. */
   took(member: Member, frame: Frame, taken: Taken): void
   nowMs(): number
@@ -38,6 +40,7 @@ export function handlerOf(member: Member, host: HandleHost): Handler {
       measures: [],
     }
     if (message.headers[STOPPED_HEADER] !== undefined) {
+      host.told(message)
       return within(frame, () =>
         host.emitter.again(member, eventOf(message) ?? producesOf(member.behaviour), message.data, message.headers),
       )
@@ -227,7 +230,10 @@ class Handling {
   }
 
   #over(hasFailed: boolean): void {
-    if (hasFailed) this.#member.counts.handlingFailures++
+    if (hasFailed) {
+      this.#member.counts.handlingFailures++
+      if (this.#message.replyTo !== undefined) this.#host.told(this.#message)
+    }
     const taken = sumOf(this.#host.nowMs() - this.#startedMs, this.#frame.measures)
     this.#host.took(this.#member, this.#frame, taken)
   }

@@ -1,15 +1,29 @@
 import { BusError } from '../kit/errors.ts'
+import type { KeyRule } from './kind.ts'
 import { Reference, type Setting } from './spec.ts'
 
-/** The names of the components that a setting names, in order, each once. */
-export function referencesIn(settings: Readonly<Record<string, Setting>>): readonly string[] {
+/**
+ * The names of the components that settings name, in order, each once: references, and texts under keys of which the kind says that they
+ * are references.
+ */
+export function referencesIn(
+  settings: Readonly<Record<string, Setting>>,
+  keys: Readonly<Record<string, KeyRule>> = {},
+): readonly string[] {
   const found = new Set<string>()
-  const look = (value: Setting | undefined): void => {
+  const look = (value: Setting | undefined, isName: boolean): void => {
     if (value instanceof Reference) found.add(value.name)
-    else if (Array.isArray(value)) for (const one of value as readonly Setting[]) look(one)
-    else if (typeof value === 'object' && value !== null) for (const one of Object.values(value)) look(one as Setting)
+    else if (typeof value === 'string') {
+      if (isName && value !== '') found.add(value)
+    } else if (Array.isArray(value)) for (const one of value as readonly Setting[]) look(one, isName)
+    else if (typeof value === 'object' && value !== null) {
+      for (const one of Object.values(value)) look(one as Setting, false)
+    }
   }
-  for (const value of Object.values(settings)) look(value)
+  for (const [key, value] of Object.entries(settings)) {
+    const type = Object.hasOwn(keys, key) ? keys[key]?.type : undefined
+    look(value, type === 'reference' || type === 'references')
+  }
   return [...found]
 }
 

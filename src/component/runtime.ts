@@ -3,7 +3,7 @@ import { aText, checkOption, checkOptions } from '../kit/check.ts'
 import type { Env } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
 import { Ring } from '../kit/ring.ts'
-import { agentOf, agentTopic } from '../message/address.ts'
+import { agentOf, agentTopic, SYSTEM_ROOT } from '../message/address.ts'
 import type { Message } from '../message/message.ts'
 import { Busy } from './busy.ts'
 import type { Catalog } from './catalog.ts'
@@ -15,7 +15,7 @@ import type { SwarmFault } from './fault.ts'
 import type { Frame } from './frame.ts'
 import { handlerOf } from './handle.ts'
 import { inferRoutes, type RouteNode, type RouteNote } from './infer.ts'
-import type { Behaviour } from './kind.ts'
+import type { Behaviour, KeyRule } from './kind.ts'
 import { LiveComponent } from './live.ts'
 import { Member } from './member.ts'
 import { nearest } from './nearest.ts'
@@ -33,6 +33,7 @@ import { chainsOf, type Validation, validateRoutes } from './validate.ts'
 
 const MOST_FAULTS = 1_000
 const MOST_CYCLES = 1_000
+const MOST_TOLD = 10_000
 
 /** The options of a swarm with what must be there. */
 export interface RuntimeOptions extends SwarmOptions {
@@ -62,6 +63,9 @@ export class Runtime {
   faultCount = 0
   readonly #faults = new Ring<SwarmFault>()
   readonly #cycles = new Map<string, number>()
+  /** Messages whose failure is told otherwise. */
+  readonly #told = new Set<string>()
+  #unhear: () => void = () => undefined
   #warnings: readonly RouteNote[] = []
   readonly #ended = Promise.withResolvers<void>()
   #stopping: Promise<StopReport> | undefined = undefined
@@ -169,7 +173,7 @@ export class Runtime {
   /** A component as a file declares it; it is made at the start. */
   declare(spec: ComponentSpec): Member {
     const definition = this.options.catalog.get(spec.kind)
-    return this.#enter(spec, spec.role ?? definition.role, undefined)
+    return this.#enter(spec, spec.role ?? definition.role, undefined, definition.keys)
   }
 
   async add(component: CodeComponent | ComponentSpec): Promise<Component> {
@@ -201,7 +205,12 @@ export class Runtime {
     return true
   }
 
-  #enter(spec: ComponentSpec, role: Member['role'], behaviour: Behaviour | undefined): Member {
+  #enter(
+    spec: ComponentSpec,
+    role: Member['role'],
+    behaviour: Behaviour | undefined,
+    keys?: Readonly<Record<string, KeyRule>>,
+  ): Member {
     checkOption('add', 'name', spec.name, aText)
     agentTopic(spec.name)
     if (this.members.has(spec.name)) {
@@ -209,7 +218,7 @@ export class Runtime {
         details: { component: spec.name },
       })
     }
-    const references = referencesIn(spec.settings)
+    const references = referencesIn(spec.settings, keys)
     const member = new Member(spec, role, references, behaviour, this.shared)
     const { registry } = this.options
     if (registry !== undefined) enterIn(registry, member)
@@ -257,6 +266,7 @@ export class Runtime {
       throw new BusError('NOT_RUNNING', `start: the swarm is ${this.state}`, { details: { state: this.state } })
     }
     this.state = 'starting'
+    this.#hearFailures()
     try {
       await new Starter(this).startAll(options)
       this.state = 'running'
@@ -265,6 +275,27 @@ export class Runtime {
       throw error
     }
     this.#watchEnd()
+  }
+
+  /** Tells of every message that a component could not handle, but for requests, whose requester is told, and what was stopped before. */
+  #hearFailures(): void {
+    const subscription = this.bus.subscribe(
+      `${SYSTEM_ROOT}.message.*`,
+      ({ data }) => {
+        const { id, name, error, reason } = data as Readonly<Record<string, string>>
+        if (this.#told.delete(id as string) || !this.members.has(name as string)) return
+        const message = `"${name}" failed (${reason}): ${error}`
+        this.fault({ type: 'component', component: name as string, event: undefined, message, error })
+      },
+      { name: 'swarm' },
+    )
+    this.#unhear = () => subscription.unsubscribe()
+  }
+
+  /** The failure of this message is told otherwise. */
+  told({ id }: Message): void {
+    this.#told.add(id)
+    if (this.#told.size > MOST_TOLD) this.#told.delete(this.#told.values().next().value as string)
   }
 
   /** When all inputs have ended, and what came of them is done. */
@@ -285,6 +316,7 @@ export class Runtime {
   async #stop(limitMs: number | undefined): Promise<StopReport> {
     this.state = 'stopping'
     const report = await new Stopper(this).stopAll(limitMs)
+    this.#unhear()
     this.state = 'stopped'
     return report
   }

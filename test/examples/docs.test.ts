@@ -30,7 +30,7 @@ function documents(): readonly string[] {
 }
 
 describe('the documents', () => {
-  const blocks = ['README.md', 'docs/guide.md'].flatMap(blocksOf)
+  const blocks = ['README.md', 'docs/guide.md', 'docs/components.md'].flatMap(blocksOf)
 
   test.each(blocks.map((block) => [block.at, block] as const))(
     'the block at %s runs and prints what stands below it',

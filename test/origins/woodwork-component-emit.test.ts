@@ -345,7 +345,9 @@ test('[WN16] a target that throws is counted, at the component and on the bus', 
   await r.swarm.idle()
   expect(heard).toEqual([1])
   expect(r.swarm.stats().components.bad).toMatchObject({ received: 1, handlingFailures: 1 })
-  expect(r.bus.stats().ledger).toMatchObject({ handled: 1, failed: 1 })
+  expect(r.bus.stats().channels.agent?.ledger).toMatchObject({ handled: 1, failed: 1 })
+  expect(r.swarm.faults()).toMatchObject([{ type: 'component', component: 'bad' }])
+  expect(r.swarm.faults()[0]?.message).toContain('"bad" failed (handler-error): Error: broken')
   expect(r.bus.failures()[0]).toMatchObject({ name: 'bad', reason: 'handler-error' })
 })
 
