@@ -88,6 +88,34 @@ describe('[W20] [W24] what the file declares wins over the environment', () => {
     expect((await place(text)).options.defaults).toMatchObject({ retry: { attempts: 8 } })
   })
 
+  test('policies of channels are those of `openBus`, wherever the bus is; wrong ones are told with their place', async () => {
+    const text = (channels: string): string => `message_bus = memory { channels: ${channels} }`
+    const found = await place(
+      text(
+        '{ chatter: { kept: false }, tasks = { ack_wait: "5s", max_age: 60, max_count: 10, topics: ["jobs.>"], order: "strict" } }',
+      ),
+      {},
+      'sqlite:x.db',
+    )
+    expect(found.options.channels).toEqual({
+      chatter: { kept: false },
+      tasks: {
+        ackWaitMs: 5_000,
+        retention: { maxAgeMs: 60_000, maxCount: 10 },
+        topics: ['jobs.>'],
+        order: 'strict',
+      },
+    })
+    for (const wrong of [
+      '{ tasks: 5 }',
+      '{ tasks: { kpet: true } }',
+      '{ tasks: { kept: 5 } }',
+      '{ tasks: { order: "x" } }',
+    ]) {
+      await expect(place(text(wrong))).rejects.toThrow(/^main\.ww:1:1: "channels": /)
+    }
+  })
+
   test('a url that is given wins over everything, and limits of the file hold', async () => {
     const found = await place('message_bus = redis { redis_url: "redis://x", max_retries: 0 }', {}, 'sqlite:other.db')
     expect([found.url, found.why]).toEqual(['sqlite:other.db', 'given'])

@@ -8,6 +8,7 @@ import { type CortexMessaging, cortexSettings } from '../settings/cortex.ts'
 import { type Environment, variable } from '../settings/settings.ts'
 import { type WoodworkBusSettings, woodworkSettings } from '../settings/woodwork.ts'
 import { masked } from '../url.ts'
+import { channelsOf } from './channels.ts'
 
 /** Where the bus of a swarm is, and how that was decided. */
 export interface BusPlace {
@@ -30,10 +31,11 @@ export interface BusPlace {
 export function placeOf({ bus, variables, folder }: LoadedSwarm, given: string | undefined): BusPlace {
   const limits = bus === undefined ? {} : limitsOf(bus)
   const environment = variables.all
+  const channels = bus === undefined ? {} : channelsOf(bus)
   const where = given === undefined ? bus : undefined
   try {
-    if (given !== undefined) return made({ ...limits, url: given }, environment, 'given')
-    if (where?.url !== undefined) return made({ ...limits, url: where.url }, environment, declaredAt(where))
+    if (given !== undefined) return made({ ...limits, url: given }, environment, 'given', channels)
+    if (where?.url !== undefined) return made({ ...limits, url: where.url }, environment, declaredAt(where), channels)
     const word = where?.kind?.split(' ').at(-1)
     if (where !== undefined && word !== undefined && word !== 'auto') {
       const { settings } = where
@@ -42,9 +44,14 @@ export function placeOf({ bus, variables, folder }: LoadedSwarm, given: string |
       if (word === 'cortex') return cortex(where, environment, why)
       if (word === 'sqlite') {
         const path = textOf(settings, 'path').path ?? 'swarm.db'
-        return made({ ...limits, url: `sqlite:${resolve(folder, path)}` }, environment, why)
+        return made({ ...limits, url: `sqlite:${resolve(folder, path)}` }, environment, why, channels)
       }
-      return made({ ...limits, ...broker, type: word as NonNullable<WoodworkBusSettings['type']> }, environment, why)
+      return made(
+        { ...limits, ...broker, type: word as NonNullable<WoodworkBusSettings['type']> },
+        environment,
+        why,
+        channels,
+      )
     }
   } catch (error) {
     const codes: readonly unknown[] = ['INVALID_OPTION', 'UNSUPPORTED']
@@ -53,12 +60,18 @@ export function placeOf({ bus, variables, folder }: LoadedSwarm, given: string |
     throw new BusError('CONFIG_INVALID', `${file}:${line}:${column}: ${error.message}`, { cause: error })
   }
   const url = variable(environment, 'SWARMBUS_URL')
-  if (url !== undefined) return made({ ...limits, url }, environment, 'from SWARMBUS_URL')
-  return made(limits, environment, reasonOf(environment))
+  if (url !== undefined) return made({ ...limits, url }, environment, 'from SWARMBUS_URL', channels)
+  return made(limits, environment, reasonOf(environment), channels)
 }
 
-function made(settings: WoodworkBusSettings, environment: Environment, why: string): BusPlace {
-  const { url, group, options, warnings } = woodworkSettings(settings, environment)
+function made(
+  settings: WoodworkBusSettings,
+  environment: Environment,
+  why: string,
+  channels: Pick<OpenOptions, 'channels'>,
+): BusPlace {
+  const { url, group, options: limits, warnings } = woodworkSettings(settings, environment)
+  const options = { ...limits, ...channels }
   return { url, shown: masked(url), why, warnings, group, options }
 }
 
