@@ -162,7 +162,7 @@ test("a time in which nobody could be heard of is nobody's silence: what is set 
   const offsets = [entry('s'), entry('s')]
   ask('j', enter('y', 2))
   // The longest time that passes for the machine, and then as long as the other one takes to come back.
-  for (const ms of [60_000, 700]) {
+  for (const ms of [60_000, 500]) {
     pass(ms)
     ask('j', { t: 'want', c: 'y' })
   }
