@@ -1,3 +1,4 @@
+import type { Bus } from '../bus/bus.ts'
 import type { Handler } from '../bus/handler.ts'
 import type { Env } from '../kit/env.ts'
 import type { Component, EventFunction } from './component.ts'
@@ -58,6 +59,8 @@ export interface KindDefinition {
 /** What a component that is being made gets from its swarm. */
 export interface MakeContext {
   readonly env: Env
+  /** The bus of the swarm, for kinds that listen on topics of their own. Closing it is not theirs. */
+  readonly bus: Bus
   /** The folder of the file: paths and modules are found beside it. Absolute. */
   readonly folder: string
   readonly terminal: Terminal

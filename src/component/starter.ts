@@ -145,6 +145,7 @@ export class Starter {
     const { env, folder = process.cwd(), terminal = NO_TERMINAL, tell } = runtime.options
     return {
       env,
+      bus: runtime.bus,
       folder,
       terminal,
       behaviour(name) {
