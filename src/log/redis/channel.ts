@@ -54,6 +54,9 @@ export class Channel {
   readonly listeners = new Set<Listener>()
   readonly #host: ChannelHost
   readonly #fixed: string
+  /** Data that this log begins are called so, with the number of the call. */
+  readonly #fresh: string
+  #calls = 0
   readonly #keys: readonly string[]
   /** The highest offsets that were acknowledged to this log, by stream. */
   readonly #seen = new Map<string, number>()
@@ -86,9 +89,9 @@ export class Channel {
       publish: sharded ? 'SPUBLISH' : 'PUBLISH',
       numsub: sharded ? 'SHARDNUMSUB' : 'NUMSUB',
       channel: name,
-      fresh: `${host.me}${Math.floor(host.env.random() * 2 ** 40).toString(36)}`,
       ...(sharded ? {} : { registry: `${host.prefix}:channels` }),
     }
+    this.#fresh = `${host.me}${Math.floor(host.env.random() * 2 ** 40).toString(36)}`
     this.#fixed = JSON.stringify(fixed).slice(0, -1)
   }
 
@@ -299,7 +302,9 @@ export class Channel {
     // Rounded up: the time that has passed in the server cannot be more.
     const idle = this.#heardMs < 0 ? -1 : Math.ceil(sentMs - this.#heardMs) + 1
     const epoch = this.#epoch === undefined ? '' : `,"epoch":"${this.#epoch}"`
-    const caller = `${this.#fixed},"idle":${idle}${epoch}${this.#living ? ',"living":1' : ''}}`
+    // Never the same twice: who knew what was lost must not take what comes after it for that.
+    const fresh = `${this.#fresh}.${++this.#calls}`
+    const caller = `${this.#fixed},"fresh":"${fresh}","idle":${idle}${epoch}${this.#living ? ',"living":1' : ''}}`
     const reply = await this.link.run(script, this.#keys, [caller, ...args], timeoutMs)
     if (sentMs > this.#heardMs) this.#heardMs = sentMs
     return reply

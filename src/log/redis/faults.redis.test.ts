@@ -179,6 +179,19 @@ test('FLUSHALL under way is such a loss, noticed with the next call', async () =
   expect(one.events.map(({ type }) => type)).toEqual(['data-loss'])
 })
 
+test('[I16] a loss is told to each log, also when the one that began the data notices it first and begins them anew', async () => {
+  await using one = await open()
+  await using two = await open({ prefix: one.prefix })
+  await one.log.append('c/a', items(3))
+  await two.log.append('c/a', items(1, 4))
+  for (let loss = 1; loss <= 2; loss++) {
+    await admin.command(undefined, ['FLUSHALL'])
+    for (const { log } of [one, two]) await log.append('c/a', items(1, 4 + loss))
+    const told = [one, two].map(({ events }) => events.map(({ type }) => type))
+    expect(told).toEqual([1, 2].map(() => Array.from({ length: loss }, () => 'data-loss')))
+  }
+})
+
 test('entries that are missing from the end alone are noticed, too', async () => {
   await using one = await open()
   await one.log.append('c/a', items(5))
