@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Handler } from '../bus/handler.ts'
+import type { Handler, Middleware } from '../bus/handler.ts'
 import type { Env } from '../kit/env.ts'
 import type { Component, EventFunction } from './component.ts'
 import type { Role } from './role.ts'
@@ -25,6 +25,8 @@ export interface KeyRule {
     | 'any'
   /** Default false. A text: or this variable of the environment must be set. */
   readonly required?: boolean | string
+  /** A key of the same block that makes it unnecessary. */
+  readonly unless?: string
   /** The only values. */
   readonly allowed?: readonly string[]
   readonly min?: number
@@ -104,6 +106,8 @@ export interface Behaviour {
    * and bytes are joined, anything else becomes a list.
    */
   readonly handle?: Handler
+  /** Put around `handle`, the first one outermost: circuit breakers, retries, limits. */
+  readonly middleware?: readonly Middleware[]
   /** Default `response_generated`. */
   readonly produces?: string
   /** Events that go to its targets besides those that always do; `produces` is one. */

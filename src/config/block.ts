@@ -72,6 +72,7 @@ export function takeEntries(
   for (const [key, rule] of Object.entries(definition.keys)) {
     const value = settings.get(key)
     if (rule.required === undefined || rule.required === false || (value !== undefined && value !== null)) continue
+    if (rule.unless !== undefined && given.has(rule.unless)) continue
     // Wrong, and told: then it is not missing as well.
     if (value === undefined && given.has(key)) continue
     const filled = filledFrom(rule, context)

@@ -77,6 +77,13 @@ test('[W69] a bus on redis needs redis_url or REDIS_URL', async () => {
   expect((await load(`message_bus = redis { redis_url: "${url}" }`)).bus?.settings).toEqual({ redis_url: url })
 })
 
+test('[W77] files of before: an agent with a key instead of a model, a flag as a text, a bus with an image instead of an address', async () => {
+  const old = await load('x = decomposer llm {\n  api_key: "k"\n  cache: "true"\n  tools: []\n}', CHECK)
+  expect(errors(old)).toEqual([])
+  expect(old.specs[0]).toMatchObject({ kind: 'agent llm', settings: { cache: true } })
+  expect(errors(await load('message_bus = redis { image = "redis:alpine" }', CHECK))).toEqual([])
+})
+
 describe('[W67] one-word kinds', () => {
   test.each([
     ['brain = claude { api_key = "k" }', 'llm claude'],

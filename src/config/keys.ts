@@ -10,7 +10,9 @@ export type Fitted = { readonly value: Setting } | { readonly fault: string }
  * that the text says is taken as such.
  */
 export function fitted(value: Setting, rule: KeyRule, isVariable: boolean): Fitted {
-  const given = isVariable && typeof value === 'string' ? converted(value, rule.type) : value
+  // Older files write their flags as texts.
+  const isText = typeof value === 'string' && (isVariable || (rule.type === 'flag' && /^(?:true|false)$/i.test(value)))
+  const given = isText ? converted(value, rule.type) : value
   const fault = settingFault(rule, given)
   if (fault === undefined) return { value: given }
   const found = isVariable ? 'what the variable holds' : wordsFor(given)

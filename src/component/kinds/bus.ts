@@ -36,11 +36,23 @@ export const BUS_KINDS: readonly KindDefinition[] = [
     path: { type: 'text', default: 'swarm.db', summary: 'the file, beside the .ww file' },
   }),
   bus('redis', 'on Redis', {
-    redis_url: { type: 'text', required: 'REDIS_URL', secret: true, summary: 'the address of the server' },
+    redis_url: {
+      type: 'text',
+      required: 'REDIS_URL',
+      unless: 'image',
+      secret: true,
+      summary: 'the address of the server',
+    },
     ...CONTAINER,
   }),
   bus('nats', 'on NATS', {
-    nats_url: { type: 'text', required: 'NATS_URL', secret: true, summary: 'the address of the server' },
+    nats_url: {
+      type: 'text',
+      required: 'NATS_URL',
+      unless: 'image',
+      secret: true,
+      summary: 'the address of the server',
+    },
     ...CONTAINER,
   }),
   defineKind({

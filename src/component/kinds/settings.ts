@@ -31,7 +31,9 @@ export function settingsOf(spec: ComponentSpec, { kind, keys }: Pick<KindDefinit
   for (const [key, rule] of Object.entries(keys)) {
     const value = Object.hasOwn(spec.settings, key) ? spec.settings[key] : undefined
     if (value === undefined || value === null) {
-      if (rule.required === true) throw fault(`"${key}" is missing: ${rule.summary}`)
+      const isNeeded =
+        rule.required === true && !(rule.unless !== undefined && Object.hasOwn(spec.settings, rule.unless))
+      if (isNeeded) throw fault(`"${key}" is missing: ${rule.summary}`)
       continue
     }
     const wrong = settingFault(rule, value)

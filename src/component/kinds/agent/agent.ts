@@ -49,12 +49,20 @@ export const AGENT: KindDefinition = defineKind({
   keys: {
     ...LLM_KEYS,
     ...AGENT_KEYS,
-    model: { type: 'reference', required: true, roles: ['llm'], summary: 'the llm that decides' },
-    api_key: { type: 'text', secret: true, summary: 'not needed here: the key stands in the llm' },
+    model: { type: 'reference', required: true, unless: 'api_key', roles: ['llm'], summary: 'the llm that decides' },
+    api_key: {
+      type: 'text',
+      secret: true,
+      summary: 'the key of its own client of OpenAI, which swarmbus does not have yet: name a `model` beside it',
+    },
   },
   async make(spec, context) {
     const settings = settingsOf(spec, AGENT)
-    const name = settings.name('model') as string
+    const name = settings.name('model')
+    if (name === undefined)
+      throw settings.fault(
+        'it has an "api_key" and no "model": declare an llm (`llm echo`, `llm scripted`) and name it as its model',
+      )
     const model = modelOf(context.behaviour(name))
     if (model === undefined)
       throw settings.fault(`"${name}" is no llm that an agent can use (see the provider contract)`)
