@@ -4,6 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 export class Busy {
   readonly #bus: Bus
   readonly #kept = new Set<Promise<unknown>>()
+  readonly #beside = new Set<Promise<unknown>>()
   #emits = 0
   #quiet: PromiseWithResolvers<void> | undefined = undefined
 
@@ -26,6 +27,17 @@ export class Busy {
     if (receipt === undefined) return
     this.#kept.add(receipt)
     void receipt.finally(() => this.#kept.delete(receipt))
+  }
+
+  /** A hook or listener that runs beside the messages. */
+  beside(run: Promise<unknown>): void {
+    this.#beside.add(run)
+    void run.finally(() => this.#beside.delete(run))
+  }
+
+  /** Resolves when the hooks and listeners that run now are done. */
+  async besideOver(): Promise<void> {
+    await Promise.allSettled([...this.#beside])
   }
 
   /** Resolves once nothing is on its way. What waits for another try counts. */

@@ -17,6 +17,7 @@ export const CODE_RULES: Readonly<Record<string, Rule>> = {
   to: textOrTexts,
   feedback: texts,
   handle: aFunction,
+  middleware: { allowed: 'a list of functions', ok: (value) => Array.isArray(value) && value.every(aFunction.ok) },
   produces: aText,
   routes: texts,
   streamingInput: aFlag,

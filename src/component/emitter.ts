@@ -1,14 +1,14 @@
 import type { Bus } from '../bus/bus.ts'
 import { BusError, describeThrown, isBusError } from '../kit/errors.ts'
 import { copyData, freezeAndLook } from '../message/freeze.ts'
-import { pathOf } from '../message/message.ts'
 import type { Busy } from './busy.ts'
 import type { EmitOptions, EmitResult, EventInfo, RouteFailure } from './component.ts'
-import { headersFor, PIPE_HEADER, STOPPED_HEADER, TARGET_HEADER, WHY_HEADER } from './envelope.ts'
+import { PIPE_HEADER, STOPPED_HEADER, TARGET_HEADER, WHY_HEADER } from './envelope.ts'
 import { isRouted, type Watcher } from './events.ts'
 import type { SwarmFault } from './fault.ts'
-import { type Frame, frameOf, verbsAt, within } from './frame.ts'
+import { type Frame, frameOf, within } from './frame.ts'
 import type { Member } from './member.ts'
+import { Outlet } from './outlet.ts'
 import type { Payloads } from './payload.ts'
 import { Stopped, stopFault } from './stopped.ts'
 
@@ -37,6 +37,8 @@ interface Way extends EmitOptions {
   readonly targets?: readonly string[]
   /** It is a dead letter already: what stops it again is told to the caller, and makes no other one. */
   readonly isAgain?: boolean
+  /** Which event of the handling it is. */
+  readonly number?: number
 }
 
 /** The pipes of one event, and what comes behind them. */
@@ -54,11 +56,13 @@ const NO_FAILURES: readonly RouteFailure[] = Object.freeze([])
 export class Emitter {
   readonly #host: EmitterHost
   readonly #stopped: Stopped
+  readonly outlet: Outlet
 
   /** `token` tells this swarm apart from all others. */
   constructor(host: EmitterHost, token: string) {
     this.#host = host
     this.#stopped = new Stopped(host, token)
+    this.outlet = new Outlet(host)
   }
 
   emit(member: Member, event: string, payload: unknown, options: Way = {}): Promise<EmitResult> {
@@ -70,6 +74,7 @@ export class Emitter {
       const time = this.#host.wallMs()
       const depth = (outer?.depth ?? 0) + 1
       if (depth > this.#host.hopLimit) return Promise.reject(this.#tooDeep(member, event))
+      const how = outer === undefined ? options : { ...options, number: outer.emits.count++ }
       const checked = payloads.has(event)
         ? payloads.create(event, payload, { component, kind, session, time })
         : payload
@@ -77,15 +82,15 @@ export class Emitter {
       const watchers = member.view.of(event)
       const { hooks, pipes, after, listeners } = watchers
       if (hooks.length + pipes.length + after.length + listeners.length === 0) {
-        return this.#route(member, event, checked, options, outer)
+        return this.#route(member, event, checked, how, outer)
       }
       const info: EventInfo = Object.freeze({ event, component, componentType: kind, session, time })
       const frame = frameFor(bus, member, outer, session, depth)
       if (hooks.length > 0) this.#tell(member, hooks, checked, info, frame)
-      if (pipes.length === 0) return this.#finish(member, after, listeners, checked, info, options, outer, frame)
+      if (pipes.length === 0) return this.#finish(member, after, listeners, checked, info, how, outer, frame)
       const next = (changed: unknown): Promise<EmitResult> =>
-        this.#finish(member, after, listeners, changed, info, options, outer, frame)
-      return this.#pipe(member, { pipes, info, frame, next, isAgain: options.isAgain === true }, checked, 0)
+        this.#finish(member, after, listeners, changed, info, how, outer, frame)
+      return this.#pipe(member, { pipes, info, frame, next, isAgain: how.isAgain === true }, checked, 0)
     } catch (error) {
       return Promise.reject(error as Error)
     }
@@ -99,32 +104,6 @@ export class Emitter {
     if (result.stoppedBy !== undefined) throw stopFault(member.name, event, result.stoppedBy, undefined, why)
     const [first] = result.failed
     if (first !== undefined) throw stopFault(member.name, event, undefined, first.target, describeThrown(first.error))
-  }
-
-  /**
-   * Sends the text that stands for a stream: nobody but its target sees it. Resolves to the promise of the end of its handling; to
-   * undefined when the target did not take it.
-   */
-  async sendReference(
-    member: Member,
-    target: string,
-    event: string,
-    reference: string,
-  ): Promise<{ readonly over: Promise<unknown> } | undefined> {
-    const { bus, busy, isKept } = this.#host
-    const frame = frameOf(bus)
-    const { name: from, counts } = member
-    try {
-      const own = frame?.session === undefined ? {} : { session: frame.session }
-      const options = { from, headers: headersFor(event), receipt: true, ...own }
-      const { receipt = Promise.resolve() } = await verbsAt(bus, frame).send(target, reference, options)
-      counts.sent++
-      if (isKept) busy.sent(receipt)
-      return { over: receipt }
-    } catch {
-      // The target gets the whole instead, or a dead letter does.
-      return undefined
-    }
   }
 
   #finish(
@@ -151,9 +130,10 @@ export class Emitter {
         try {
           const result = watcher.run(isLoose ? ownCopy(payload) : payload, info)
           if (isThenable(result)) {
-            Promise.resolve(result).then(undefined, (error: unknown) =>
+            const over = Promise.resolve(result).then(undefined, (error: unknown) =>
               this.#watcherFailed(member, watcher, info, error),
             )
+            this.#host.busy.beside(over)
           }
         } catch (error) {
           this.#watcherFailed(member, watcher, info, error)
@@ -225,7 +205,7 @@ export class Emitter {
       return Promise.resolve({ payload, delivered: NOBODY, failed: NO_FAILURES, stoppedBy: undefined })
     }
     member.counts.routed++
-    const sends = targets.map((target) => this.#send(member, target, event, payload, options, frame))
+    const sends = targets.map((target) => this.outlet.send(member, target, event, payload, options, frame))
     return this.#outcome(member, event, payload, options, targets, sends)
   }
 
@@ -234,33 +214,6 @@ export class Emitter {
     if (targets !== undefined) return targets
     if (target !== undefined) return [target]
     return member.routedEvents.has(event) || isRouted(event) ? this.#host.targetsOf(member.name) : NOBODY
-  }
-
-  /** Resolves to what refused it, or to undefined. */
-  async #send(
-    member: Member,
-    target: string,
-    event: string,
-    payload: unknown,
-    { session, priority }: Way,
-    frame: Frame | undefined,
-  ): Promise<unknown> {
-    const { bus, isKept, hopLimit } = this.#host
-    try {
-      const hops = frame?.message === undefined ? 0 : frame.message.hops + 1
-      if (hops > hopLimit) throw tooLong(target, hops, hopLimit, frame)
-      const ack = await verbsAt(bus, frame).send(target, payload, {
-        from: member.name,
-        headers: headersFor(event),
-        ...((session ?? frame?.session) === undefined ? {} : { session: (session ?? frame?.session) as string }),
-        ...(priority === undefined ? {} : { priority }),
-        ...(isKept ? { receipt: true } : {}),
-      })
-      this.#host.busy.sent(ack.receipt)
-      return undefined
-    } catch (error) {
-      return error ?? new BusError('ROUTE_FAILED', `"${target}" did not take it`)
-    }
   }
 
   async #outcome(
@@ -339,14 +292,8 @@ function frameFor(
     context: outer?.context,
     depth,
     measures: outer?.measures ?? [],
+    emits: outer?.emits ?? { count: 0 },
   }
-}
-
-function tooLong(target: string, hops: number, allowed: number, frame: Frame | undefined): BusError {
-  const path = frame?.message === undefined ? [] : [...pathOf(frame.message), `agent.${target}`]
-  return new BusError('HOP_LIMIT', `"${target}" would be hop ${hops}; allowed: ${allowed}`, {
-    details: { topic: `agent.${target}`, hops, path, allowed },
-  })
 }
 
 /** Sets, maps and bytes cannot be frozen: of them everybody gets a copy. */

@@ -18,6 +18,8 @@ export interface Frame {
   readonly depth: number
   /** What the handling counts besides its time. */
   readonly measures: Measures[]
+  /** How many events the handling has emitted: tells them apart, and the same way when it is done again. */
+  readonly emits: { count: number }
 }
 
 /** Who is at work here. */
@@ -32,6 +34,11 @@ const frames = new AsyncLocalStorage<Frame>()
 /** Calls `run` on behalf of a component. */
 export function within<T>(frame: Frame, run: () => T): T {
   return frames.run(frame, run)
+}
+
+/** Calls `run` on nobody's behalf: for what goes on when the message in hand is long over. */
+export function onNobodysBehalf<T>(run: () => T): T {
+  return frames.exit(run)
 }
 
 /** The frame at this place, if it belongs to the bus. */

@@ -38,6 +38,7 @@ export function handlerOf(member: Member, host: HandleHost): Handler {
       context,
       depth: 0,
       measures: [],
+      emits: { count: 0 },
     }
     if (message.headers[STOPPED_HEADER] !== undefined) {
       host.told(message)
@@ -69,8 +70,7 @@ class Handling {
   }
 
   run(): unknown {
-    const { behaviour, name, kind } = this.#member
-    const handle = behaviour?.handle
+    const { behaviour, handle, name, kind } = this.#member
     if (handle === undefined) {
       this.#over(true)
       throw new BusError('UNSUPPORTED', `"${name}" (${kind}) takes no messages`, { details: { component: name, kind } })
@@ -218,7 +218,7 @@ class Handling {
     const { session } = this.#message
     const stream = bus.streams.open({ source: member.name, target, ...(session === undefined ? {} : { session }) })
     const reference = `${STREAM_PREFIX}${stream.id}`
-    const sent = await within(this.#frame, () => emitter.sendReference(member, target, event, reference))
+    const sent = await within(this.#frame, () => emitter.outlet.sendReference(member, target, event, reference))
     if (sent === undefined) {
       bus.streams.cancel(stream.id, 'not taken')
       return

@@ -1,4 +1,5 @@
 import type { Agent } from '../bus/directory.ts'
+import type { Handler } from '../bus/handler.ts'
 import { EventTable, EventView } from './events.ts'
 import type { Behaviour } from './kind.ts'
 import { ComponentBook } from './performance.ts'
@@ -56,6 +57,8 @@ export class Member {
   /** Events that go to its targets besides those that always do. */
   routedEvents: ReadonlySet<string>
   behaviour: Behaviour | undefined
+  /** What handles messages: its `handle` with all that is around it. */
+  handle: Handler | undefined
   agent: Agent | undefined = undefined
   #state: ComponentState = 'initializing'
   /** Told of every change of its state. */
@@ -79,6 +82,7 @@ export class Member {
     this.references = references
     this.view = new EventView(this.table, shared)
     this.behaviour = behaviour
+    this.handle = wrapped(behaviour)
     this.routedEvents = routedBy(spec, behaviour)
   }
 
@@ -95,6 +99,7 @@ export class Member {
   /** What it does, once it was made. */
   take(behaviour: Behaviour): void {
     this.behaviour = behaviour
+    this.handle = wrapped(behaviour)
     this.routedEvents = routedBy(this.spec, behaviour)
   }
 }
@@ -102,6 +107,13 @@ export class Member {
 /** The event under which the result of a component goes on. */
 export function producesOf(behaviour: Behaviour | undefined): string {
   return behaviour?.produces ?? 'response_generated'
+}
+
+function wrapped(behaviour: Behaviour | undefined): Handler | undefined {
+  const { handle, middleware = [] } = behaviour ?? {}
+  // Called as a function of the behaviour, whatever class it is of.
+  const own: Handler | undefined = handle === undefined ? undefined : handle.bind(behaviour)
+  return own === undefined ? undefined : middleware.reduceRight<Handler>((next, one) => one(next), own)
 }
 
 function routedBy(spec: ComponentSpec, behaviour: Behaviour | undefined): ReadonlySet<string> {

@@ -2,8 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import { aText, checkOption, checkOptions } from '../kit/check.ts'
 import type { Env } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
-import { Ring } from '../kit/ring.ts'
-import { agentOf, agentTopic, SYSTEM_ROOT } from '../message/address.ts'
+import { agentTopic } from '../message/address.ts'
 import type { Message } from '../message/message.ts'
 import { Busy } from './busy.ts'
 import type { Catalog } from './catalog.ts'
@@ -12,6 +11,7 @@ import type { Component } from './component.ts'
 import { Emitter } from './emitter.ts'
 import { EventTable } from './events.ts'
 import type { SwarmFault } from './fault.ts'
+import { FaultBook } from './fault-book.ts'
 import type { Frame } from './frame.ts'
 import { handlerOf } from './handle.ts'
 import { inferRoutes, type RouteNode, type RouteNote } from './infer.ts'
@@ -30,10 +30,6 @@ import { type SwarmStats, statsOf } from './stats.ts'
 import { Stopper } from './stopper.ts'
 import type { CodeComponent, Routes, StartOptions, StopReport, SwarmOptions, SwarmState } from './swarm-options.ts'
 import { chainsOf, type Validation, validateRoutes } from './validate.ts'
-
-const MOST_FAULTS = 1_000
-const MOST_CYCLES = 1_000
-const MOST_TOLD = 10_000
 
 /** The options of a swarm with what must be there. */
 export interface RuntimeOptions extends SwarmOptions {
@@ -60,12 +56,7 @@ export class Runtime {
   state: SwarmState = 'new'
   /** Those that run, in the order in which they were started. */
   started: Member[] = []
-  faultCount = 0
-  readonly #faults = new Ring<SwarmFault>()
-  readonly #cycles = new Map<string, number>()
-  /** Messages whose failure is told otherwise. */
-  readonly #told = new Set<string>()
-  #unhear: () => void = () => undefined
+  readonly book: FaultBook
   #warnings: readonly RouteNote[] = []
   readonly #ended = Promise.withResolvers<void>()
   #stopping: Promise<StopReport> | undefined = undefined
@@ -74,6 +65,7 @@ export class Runtime {
     this.options = options
     this.bus = options.bus
     this.busy = new Busy(options.bus)
+    this.book = new FaultBook(options.bus, (name) => this.members.has(name), options.onFault)
     this.isKept = hasLog(options.bus)
     const { maxHops } = options.bus.stats().config
     this.hopLimit = Math.min(options.hopLimit ?? maxHops, maxHops)
@@ -101,33 +93,10 @@ export class Runtime {
     return this.#ended.promise
   }
 
-  fault(fault: SwarmFault): void {
-    this.faultCount++
-    if (this.#faults.size >= MOST_FAULTS) this.#faults.shift()
-    this.#faults.push(fault)
-    try {
-      this.options.onFault?.(fault)
-    } catch {
-      // Whoever is told of faults must not make new ones.
-    }
-  }
-
-  faults(): readonly SwarmFault[] {
-    return [...this.#faults]
-  }
-
-  /** Tells of a cycle once, however often it is run through. */
-  cycle(member: Member, event: string, path: readonly string[], error: unknown): void {
-    const circle = circleOf(path.map((topic) => agentOf(topic) ?? topic))
-    const key = JSON.stringify(circle.toSorted())
-    const before = this.#cycles.get(key)
-    if (before === undefined && this.#cycles.size >= MOST_CYCLES) return
-    this.#cycles.set(key, (before ?? 0) + 1)
-    if (before !== undefined) return
-    const way = circle.length === 0 ? `"${member.name}"` : [...circle, circle[0]].map((one) => `"${one}"`).join(' → ')
-    const message = `"${event}" goes round in a circle: ${way}; it was ended after ${this.hopLimit} hops`
-    this.fault({ type: 'cycle', component: member.name, event, message, error })
-  }
+  fault = (fault: SwarmFault): void => this.book.add(fault)
+  told = (message: Message): void => this.book.told(message)
+  cycle = (member: Member, event: string, path: readonly string[], error: unknown): void =>
+    this.book.cycle(member.name, event, path, this.hopLimit, error)
 
   takes(member: Member, { session }: Message): void {
     member.counts.received++
@@ -188,7 +157,12 @@ export class Runtime {
     }
     if (this.state === 'running') {
       this.infer()
-      await new Starter(this).startOne(member)
+      try {
+        await this.#startNew()
+      } catch (error) {
+        await this.remove(member.name)
+        throw error
+      }
     }
     return this.component(member.name)
   }
@@ -201,8 +175,18 @@ export class Runtime {
     this.lives.delete(name)
     this.table.delete(name)
     this.started = this.started.filter((one) => one !== member)
-    if (this.state === 'running') this.infer()
+    if (this.state === 'running') {
+      this.infer()
+      await this.#startNew()
+    }
     return true
+  }
+
+  /** Starts what came while the swarm runs: what was added, and the console that is needed now. */
+  async #startNew(): Promise<void> {
+    for (const member of this.members.values()) {
+      if (!member.started && member.state === 'initializing') await new Starter(this).startOne(member)
+    }
   }
 
   #enter(
@@ -266,7 +250,7 @@ export class Runtime {
       throw new BusError('NOT_RUNNING', `start: the swarm is ${this.state}`, { details: { state: this.state } })
     }
     this.state = 'starting'
-    this.#hearFailures()
+    this.book.hear()
     try {
       await new Starter(this).startAll(options)
       this.state = 'running'
@@ -275,27 +259,6 @@ export class Runtime {
       throw error
     }
     this.#watchEnd()
-  }
-
-  /** Tells of every message that a component could not handle, but for requests, whose requester is told, and what was stopped before. */
-  #hearFailures(): void {
-    const subscription = this.bus.subscribe(
-      `${SYSTEM_ROOT}.message.*`,
-      ({ data }) => {
-        const { id, name, error, reason } = data as Readonly<Record<string, string>>
-        if (this.#told.delete(id as string) || !this.members.has(name as string)) return
-        const message = `"${name}" failed (${reason}): ${error}`
-        this.fault({ type: 'component', component: name as string, event: undefined, message, error })
-      },
-      { name: 'swarm' },
-    )
-    this.#unhear = () => subscription.unsubscribe()
-  }
-
-  /** The failure of this message is told otherwise. */
-  told({ id }: Message): void {
-    this.#told.add(id)
-    if (this.#told.size > MOST_TOLD) this.#told.delete(this.#told.values().next().value as string)
   }
 
   /** When all inputs have ended, and what came of them is done. */
@@ -316,13 +279,21 @@ export class Runtime {
   async #stop(limitMs: number | undefined): Promise<StopReport> {
     this.state = 'stopping'
     const report = await new Stopper(this).stopAll(limitMs)
-    this.#unhear()
+    this.book.end()
     this.state = 'stopped'
     return report
   }
 
   idle(): Promise<void> {
     return this.busy.idle()
+  }
+
+  faults(): readonly SwarmFault[] {
+    return this.book.list()
+  }
+
+  get faultCount(): number {
+    return this.book.count
   }
 
   stats(): SwarmStats {
@@ -360,11 +331,4 @@ function hasLog(bus: Bus): boolean {
 function checkedName(verb: string, name: string): string {
   checkOption(verb, 'to', name, aText)
   return name
-}
-
-/** The components between the last one and where it stood before: what is run through over and over. */
-function circleOf(path: readonly string[]): readonly string[] {
-  const last = path.at(-1)
-  const before = last === undefined ? -1 : path.lastIndexOf(last, path.length - 2)
-  return before < 0 ? [...new Set(path)] : path.slice(before, -1)
 }

@@ -5,6 +5,7 @@ import { BusError, describeThrown, type ErrorCode, isBusError } from '../kit/err
 import type { Catalog } from './catalog.ts'
 import type { Component } from './component.ts'
 import type { EventTable } from './events.ts'
+import { onNobodysBehalf } from './frame.ts'
 import type { MakeContext, Terminal } from './kind.ts'
 import type { Member } from './member.ts'
 import { inOrder, startOrder } from './order.ts'
@@ -197,7 +198,7 @@ export class Starter {
     if (signal?.aborted) onAbort()
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
-      return await Promise.race([promise, run()])
+      return await Promise.race([promise, onNobodysBehalf(run)])
     } catch (error) {
       member.state = 'failed'
       if (isBusError(error) && AS_IT_IS.includes(error.code)) throw error

@@ -1,5 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Env } from '../kit/env.ts'
+import type { Busy } from './busy.ts'
 import type { Member } from './member.ts'
 import type { StopReport } from './swarm-options.ts'
 
@@ -11,6 +12,7 @@ export interface StopHost {
   started: Member[]
   readonly members: ReadonlyMap<string, Member>
   readonly isKept: boolean
+  readonly busy: Busy
   idle(): Promise<void>
 }
 
@@ -34,6 +36,7 @@ export class Stopper {
       await this.#step(member, dueMs, () => member.behaviour?.pause?.())
     }
     await this.#inTime(dueMs, this.#runtime.idle())
+    await this.#inTime(dueMs, this.#runtime.busy.besideOver())
     for (const member of order) await this.#end(member, dueMs)
     for (const { name } of this.#runtime.members.values()) this.#forget(name)
     this.#runtime.started = []

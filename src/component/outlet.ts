@@ -1,0 +1,136 @@
+import type { Ack } from '../bus/ack.ts'
+import type { Bus } from '../bus/bus.ts'
+import type { Publisher, SendOptions } from '../bus/publisher.ts'
+import { BusError, isBusError } from '../kit/errors.ts'
+import { pathOf } from '../message/message.ts'
+import type { Priority } from '../message/priority.ts'
+import type { Busy } from './busy.ts'
+import { headersFor } from './envelope.ts'
+import { type Frame, frameOf, verbsAt } from './frame.ts'
+import type { Member } from './member.ts'
+
+/** What the sending to targets needs of its swarm. */
+export interface OutletHost {
+  readonly bus: Bus
+  readonly busy: Busy
+  /** Most messages in a chain. */
+  readonly hopLimit: number
+  /** True when the bus has a log: then its receipts say when a message is over. */
+  readonly isKept: boolean
+}
+
+/** How an event goes to a target. */
+export interface Sending {
+  readonly session?: string
+  readonly priority?: Priority
+  /** Which event of the handling it is. */
+  readonly number?: number
+}
+
+/** Sends what components emit, each target on its own. */
+export class Outlet {
+  readonly #host: OutletHost
+  /** Targets whose inboxes no log keeps. */
+  readonly #live = new Set<string>()
+
+  constructor(host: OutletHost) {
+    this.#host = host
+  }
+
+  /** Resolves to what refused it, or to undefined. */
+  async send(
+    member: Member,
+    target: string,
+    event: string,
+    payload: unknown,
+    { session = frameOf(this.#host.bus)?.session, priority, number }: Sending,
+    frame: Frame | undefined,
+  ): Promise<unknown> {
+    const { bus, isKept, hopLimit, busy } = this.#host
+    try {
+      const hops = frame?.message === undefined ? 0 : frame.message.hops + 1
+      if (hops > hopLimit) throw tooLong(target, hops, hopLimit, frame)
+      const options: SendOptions = {
+        from: member.name,
+        headers: headersFor(event),
+        ...(session === undefined ? {} : { session }),
+        ...(priority === undefined ? {} : { priority }),
+        ...(isKept ? { receipt: true } : {}),
+      }
+      const verbs = verbsAt(bus, frame)
+      const key = isKept ? keyOf(member.name, event, number, target, frame) : undefined
+      const ack = await (key === undefined || this.#live.has(target)
+        ? verbs.send(target, payload, options)
+        : this.#sendOnce(verbs, target, payload, options, key))
+      busy.sent(ack.receipt)
+      return undefined
+    } catch (error) {
+      return error ?? new BusError('ROUTE_FAILED', `"${target}" did not take it`)
+    }
+  }
+
+  /** A handling that is done again emits the same again: a log keeps it once. A target whose inbox is live gets it each time. */
+  async #sendOnce(
+    verbs: Publisher,
+    target: string,
+    payload: unknown,
+    options: SendOptions,
+    idempotencyKey: string,
+  ): Promise<Ack> {
+    try {
+      return await verbs.send(target, payload, { ...options, idempotencyKey })
+    } catch (error) {
+      if (!isBusError(error, 'UNSUPPORTED') || error.details.field !== 'idempotencyKey') throw error
+      this.#live.add(target)
+      return verbs.send(target, payload, options)
+    }
+  }
+
+  /**
+   * Sends the text that stands for a stream: nobody but its target sees it. Resolves to the promise of the end of its handling; to
+   * undefined when the target did not take it.
+   */
+  async sendReference(
+    member: Member,
+    target: string,
+    event: string,
+    reference: string,
+  ): Promise<{ readonly over: Promise<unknown> } | undefined> {
+    const { bus, busy, isKept } = this.#host
+    const frame = frameOf(bus)
+    const { name: from, counts } = member
+    try {
+      const own = frame?.session === undefined ? {} : { session: frame.session }
+      const options = { from, headers: headersFor(event), receipt: true, ...own }
+      const { receipt = Promise.resolve() } = await verbsAt(bus, frame).send(target, reference, options)
+      counts.sent++
+      if (isKept) busy.sent(receipt)
+      return { over: receipt }
+    } catch {
+      // The target gets the whole instead, or a dead letter does.
+      return undefined
+    }
+  }
+}
+
+const MOST_KEY = 256
+
+/** Names one event of one handling for one target; undefined for what was not caused by a message. */
+function keyOf(
+  member: string,
+  event: string,
+  number: number | undefined,
+  target: string,
+  frame: Frame | undefined,
+): string | undefined {
+  if (frame?.message === undefined || number === undefined) return undefined
+  const key = `${frame.message.id} ${number} ${event} ${member} ${target}`
+  return key.length > MOST_KEY ? undefined : key
+}
+
+function tooLong(target: string, hops: number, allowed: number, frame: Frame | undefined): BusError {
+  const path = frame?.message === undefined ? [] : [...pathOf(frame.message), `agent.${target}`]
+  return new BusError('HOP_LIMIT', `"${target}" would be hop ${hops}; allowed: ${allowed}`, {
+    details: { topic: `agent.${target}`, hops, path, allowed },
+  })
+}
