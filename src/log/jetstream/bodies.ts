@@ -14,6 +14,7 @@ export interface Body {
 const MOST_COUNT = 32_768
 const MOST_BYTES = 8 * 1_024 * 1_024
 const MOST_ASKED = 512
+const SLAB_BYTES = 64 * 1_024
 /** From so many on that are wanted at once, they are asked for together. */
 const TOGETHER = 4
 const MOST_TOGETHER = 1_024
@@ -44,6 +45,8 @@ export class Bodies {
   readonly #waiting: (() => void)[] = []
   #alone = 0
   #bytes = 0
+  #slab: Uint8Array = new Uint8Array(0)
+  #slabAt = 0
   /** What is kept, oldest first from `#head` on: to ask a map for its oldest key means to step over all that were deleted. */
   #order: number[] = []
   #head = 0
@@ -55,8 +58,7 @@ export class Bodies {
 
   /** Keeps the body of an entry for a while. */
   put(offset: number, bytes: Uint8Array, note: string | undefined): void {
-    // A copy: what came lies in a larger piece of what was received, which would stay with it.
-    this.#kept.set(offset, { bytes: bytes.slice(), note })
+    this.#kept.set(offset, { bytes: this.#copy(bytes), note })
     this.#bytes += bytes.length
     this.#order.push(offset)
     while (this.#kept.size > MOST_COUNT || this.#bytes > MOST_BYTES) {
@@ -99,6 +101,19 @@ export class Bodies {
     this.#bytes = 0
     this.#order = []
     this.#head = 0
+  }
+
+  /** What came lies in a larger piece of what was received, which would stay with it. Copies lie together, and go together, oldest first. */
+  #copy(bytes: Uint8Array): Uint8Array {
+    if (bytes.length > SLAB_BYTES / 16) return bytes.slice()
+    if (this.#slabAt + bytes.length > this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+      this.#slabAt = 0
+    }
+    const copy = this.#slab.subarray(this.#slabAt, this.#slabAt + bytes.length)
+    copy.set(bytes)
+    this.#slabAt += bytes.length
+    return copy
   }
 
   async #fetch(): Promise<void> {

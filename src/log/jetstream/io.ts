@@ -44,7 +44,6 @@ const SWEEP_MS = 100
 const NOT_FOUND = 404
 const MOST_TRIES = 6
 const TRY_MS = 10
-const TEXT = new TextEncoder()
 
 /** What the records and questions of a log go through. */
 export class Io {
@@ -228,5 +227,5 @@ export function faultOf({ code, err_code: errCode, description = 'no reason give
 
 // The client only asks headers for their bytes; to build its own object costs more than all the rest of a publish.
 function rawHeaders(lines: string): Headers {
-  return { encode: () => TEXT.encode(`NATS/1.0\r\n${lines}\r\n\r\n`) } as unknown as Headers
+  return { encode: () => Buffer.from(`NATS/1.0\r\n${lines}\r\n\r\n`) } as unknown as Headers
 }
