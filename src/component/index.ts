@@ -1,6 +1,13 @@
 // Building blocks on a bus: `import … from 'swarmbus/component'`. Listed by hand: what is not here is not promised.
 
 export type { MessageBuilder, RequestContext } from './ask.ts'
+export {
+  type BootstrapConfig,
+  type BootstrapHandler,
+  type Bootstrapped,
+  bootstrap,
+  type LogLevel,
+} from './bootstrap.ts'
 export { type Catalog, createCatalog } from './catalog.ts'
 export type {
   Component,

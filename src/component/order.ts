@@ -35,25 +35,14 @@ interface Ordered {
 /** The same, each behind everything that it names. Throws CONFIG_INVALID for a circle, with its names. */
 export function inOrder<T extends Ordered>(all: readonly T[]): readonly T[] {
   const byName = new Map(all.map((one) => [one.name, one]))
-  const done = new Set<string>()
-  const order: T[] = []
-  const visit = (one: T, path: readonly string[]): void => {
-    if (done.has(one.name)) return
-    if (path.includes(one.name)) {
-      const circle = [...path.slice(path.indexOf(one.name)), one.name]
-      throw new BusError('CONFIG_INVALID', `components that need each other: ${circle.join(' → ')}`, {
-        details: { circle },
-      })
-    }
-    for (const name of one.references) {
-      const needed = byName.get(name)
-      if (needed !== undefined && needed !== one) visit(needed, [...path, one.name])
-    }
-    done.add(one.name)
-    order.push(one)
-  }
-  for (const one of all) visit(one, [])
-  return order
+  const needs = ({ name, references }: T): readonly T[] =>
+    references.flatMap((needed) => (needed === name ? [] : (byName.get(needed) ?? [])))
+  return behind(all, needs, (path) => {
+    const circle = [...path, path[0] as T].map((one) => one.name)
+    throw new BusError('CONFIG_INVALID', `components that need each other: ${circle.join(' → ')}`, {
+      details: { circle },
+    })
+  })
 }
 
 /**
@@ -65,17 +54,38 @@ export function startOrder<T extends Ordered>(
   targetsOf: (name: string) => readonly string[],
 ): readonly T[] {
   const byName = new Map(all.map((one) => [one.name, one]))
-  const met = new Set<string>()
+  const targets = ({ name }: T): readonly T[] => targetsOf(name).flatMap((target) => byName.get(target) ?? [])
+  return inOrder(behind(all, targets, () => undefined))
+}
+
+/** Everything behind what it needs; `onCircle` is told of each circle. A stack of its own: chains may be of any length. */
+function behind<T>(
+  all: readonly T[],
+  needs: (one: T) => readonly T[],
+  onCircle: (path: readonly T[]) => void,
+): readonly T[] {
+  const met = new Set<T>()
   const order: T[] = []
-  const visit = (one: T): void => {
-    if (met.has(one.name)) return
-    met.add(one.name)
-    for (const name of targetsOf(one.name)) {
-      const target = byName.get(name)
-      if (target !== undefined) visit(target)
-    }
-    order.push(one)
+  const path: { readonly one: T; readonly rest: Iterator<T> }[] = []
+  const onPath = new Set<T>()
+  const enter = (one: T): void => {
+    met.add(one)
+    onPath.add(one)
+    path.push({ one, rest: needs(one)[Symbol.iterator]() })
   }
-  for (const one of all) visit(one)
-  return inOrder(order)
+  for (const start of all) {
+    if (!met.has(start)) enter(start)
+    for (let last = path.at(-1); last !== undefined; last = path.at(-1)) {
+      const { done, value } = last.rest.next()
+      if (done === true) {
+        path.pop()
+        onPath.delete(last.one)
+        order.push(last.one)
+      } else if (onPath.has(value)) {
+        const names = path.map(({ one }) => one)
+        onCircle(names.slice(names.indexOf(value)))
+      } else if (!met.has(value)) enter(value)
+    }
+  }
+  return order
 }
