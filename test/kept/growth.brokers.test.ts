@@ -64,9 +64,9 @@ describe.each(BROKERS)('on $name', ({ make }) => {
     expect(handled).toBe(6_000)
     // Never below what is to stay, and after each round no larger than after the one before.
     expect(sizes).toEqual([500, 500, 500])
-    // All 6 700 messages would be more than a million.
+    // All 6 700 messages would be more than a million; JetStream keeps a quarter of a million back for settlements when it is full.
     expect(Math.min(...held)).toBeGreaterThan(100_000)
-    expect(Math.max(...held)).toBeLessThan(800_000)
+    expect(Math.max(...held)).toBeLessThan(1_000_000)
     expect(await Array.fromAsync(one.replay('work.>'), ({ data }) => data)).toHaveLength(500)
     // More than may stay, but a group has them before it: all are there.
     expect((await infoOf('unread'))?.messages).toBe(700)

@@ -154,7 +154,9 @@ export async function openConnection(place: Place, access: Access): Promise<Conn
   }
 
   function watchSilence(): void {
-    guard = env.after(SILENCE_MS, () => {
+    // From when it was heard last, not from now: otherwise a second more would pass.
+    const waitMs = Math.max(1, heardMs + SILENCE_MS - env.monotonicMs())
+    guard = env.after(blocked > 0 ? SILENCE_MS : waitMs, () => {
       const quiet = env.monotonicMs() - heardMs >= SILENCE_MS
       // Behind a command that waits, a sign of life would wait, too; such a command has its own limit.
       if (!quiet || blocked > 0) return watchSilence()

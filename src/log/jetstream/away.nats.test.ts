@@ -83,6 +83,25 @@ test('a process that is away again and again, never for long, keeps what it hold
   expect(await held[0]?.settle('acked')).toBe(true)
 }, 30_000)
 
+test('[C15] who comes to a group whose entries are all set aside for another gets its share at once', async () => {
+  prefix = `away${++count}`
+  const { log: one } = await open(server.url)
+  const { log: two } = await open(server.url)
+  await one.append(
+    'c/a',
+    Array.from({ length: 50 }, (_, data) => item(data)),
+  )
+  // It follows the channel already, so it waits before its coming is a record.
+  await two.streams('c')
+  const busy = one.consume('c/a', 'g')[Symbol.asyncIterator]()
+  expect((await busy.next()).value?.message.data).toBe(0)
+  const before = performance.now()
+  const late = two.consume('c/a', 'g')[Symbol.asyncIterator]()
+  expect((await late.next()).done).toBe(false)
+  expect(performance.now() - before).toBeLessThan(1_500)
+  await Promise.all([busy.return?.(), late.return?.()])
+})
+
 test('[I4] what a stopped process has is handled by another within its lease and a second, and a process that goes on takes nothing back', async () => {
   prefix = `away${++count}`
   const { log } = await open(server.url)

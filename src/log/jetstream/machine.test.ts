@@ -172,6 +172,22 @@ test("a time in which nobody could be heard of is nobody's silence: what is set 
   expect(slotsOf(machine, 'y').map(({ offset }) => offset)).toEqual(offsets)
 })
 
+test('what is set aside for a process that fell silent goes back at the tick of whoever waits, however shortly before another one ticked', () => {
+  const { machine, entry, ask, pass } = rig()
+  ask('i', enter('x', 2))
+  const offset = entry('s')
+  ask('j', enter('y', 2))
+  ask('j', { t: 'want', c: 'y' })
+  pass(1_000)
+  ask('j', tick)
+  pass(700)
+  ask('k', tick)
+  expect(slotsOf(machine, 'x').length).toBe(1)
+  pass(300)
+  ask('j', tick)
+  expect(slotsOf(machine, 'y').map((slot) => slot.offset)).toEqual([offset])
+})
+
 type Step = readonly [kind: number, pick: number, more: number]
 
 /** Makes a record of three numbers: whatever they are, it is one that a process could have sent. */

@@ -184,6 +184,7 @@ export class Machine implements MachineTime {
         return true
       }
       case 'tick':
+        this.#hush()
         return true
       case 'bye':
       case 'dead':
@@ -368,7 +369,11 @@ export class Machine implements MachineTime {
     this.raw = at
     if (at > this.wall) this.wall = at
     for (const group of this.groups.values()) if (group.expire()) this.#dirty.add(group)
-    if (this.lively - this.hushedMs < HUSH_EVERY_MS) return
+    if (this.lively - this.hushedMs >= HUSH_EVERY_MS) this.#hush()
+  }
+
+  /** A tick asks for it whenever it comes: who waits sends them a second apart, and is not to wait for another one. */
+  #hush(): void {
     this.hushedMs = this.lively
     const heard = (id: string): number => this.instances.get(id)?.heardMs ?? 0
     for (const group of this.groups.values()) if (group.hush(heard)) this.#dirty.add(group)
