@@ -17,6 +17,8 @@ if (main === undefined) {
 } else if (satisfies(process.version, range)) {
   // Compiled code is remembered: without it, reading TypeScript takes longer than the shortest commands.
   module.enableCompileCache?.()
+  // Modules of a user that say 'swarmbus' mean this copy: in a clone its source, which is what runs.
+  if (main.href.endsWith('.ts')) module.registerHooks?.({ resolve })
   await import(main.href)
 } else if (existsSync(pinned)) {
   const { runChild } = await import('../scripts/child.mjs')
@@ -25,6 +27,12 @@ if (main === undefined) {
   process.exitCode = ended.code
 } else {
   fail(`Node ${range} is needed; this is ${process.version}`, 'install it from https://nodejs.org')
+}
+
+/** @type {import('node:module').ResolveHookSync} */
+function resolve(specifier, context, next) {
+  const own = specifier === 'swarmbus' || specifier.startsWith('swarmbus/')
+  return next(specifier, own ? { ...context, conditions: [...context.conditions, 'swarmbus-source'] } : context)
 }
 
 /**

@@ -1,7 +1,7 @@
 // Who works: pink and red compete for code, the validator checks and reviews, harold rolls out, ring watches.
 
-import type { Agent, Bus, Context, Handler, Message, Priority } from 'swarmbus'
-import type { AgentName, Ask } from './crew.ts'
+import type { Bus, Context, Handler, Message, Priority } from 'swarmbus'
+import type { Ask } from './crew.ts'
 import type { Event, Observer } from './observer.ts'
 import {
   code,
@@ -34,62 +34,75 @@ export const LONG_MS = 3_600_000
 
 type Skill = (order: Order, priority: Priority, context: Context) => Promise<Work>
 
-/** Registers those of the agents that work in this process. harold is registered by his own file. */
-export function registerWorkers(tools: Tools, names: readonly AgentName[]): void {
-  const { bus, work } = tools
-  const plain =
-    (by: string, make: (by: string, order: Order) => Work): Skill =>
-    async (order, _priority, context) => {
-      const made = make(by, order)
-      await work(made.steps, context)
-      return made
-    }
-  for (const name of ['pink', 'red'] as const) {
-    if (!names.includes(name)) continue
-    const agent = bus.register(name, { capabilities: ['coding'], handler: hearHeartbeat })
-    joinPool(agent, 'coding', coder(name, tools))
-    answerStatus(agent, tools)
-  }
-  if (names.includes('validator')) {
-    const validator = bus.register('validator', { capabilities: ['validation'], handler: validate(tools) })
-    joinPool(validator, 'review', plain('validator', review))
-    answerStatus(validator, tools)
-  }
-  if (names.includes('ring')) {
-    const ring = bus.register('ring', { capabilities: ['monitoring'], handler: hearHeartbeat })
-    joinPool(ring, 'monitor', plain('ring', monitor))
-    answerStatus(ring, tools)
-  }
+/** One member of the team: what it does with messages to itself, and the pools in which it works. Starting it returns how to end it. */
+export interface Member {
+  readonly capabilities: readonly string[]
+  readonly handle: Handler
+  join(): () => void
 }
 
 /** Who answers on `status`: every agent but harold, who asks. */
 export const ANSWER_STATUS: readonly string[] = ['pink', 'red', 'validator', 'ring']
 
+/** One of those who compete for code. */
+export function coder(name: string, tools: Tools): Member {
+  return member(name, tools, 'coding', 'coding', writeCode(name, tools), hearHeartbeat)
+}
+
+/** Reviews, and sends back a fix that has no test. */
+export function validator(name: string, tools: Tools): Member {
+  return member(name, tools, 'validation', 'review', plain(name, tools, review), validate(tools))
+}
+
+/** Watches. */
+export function watcher(name: string, tools: Tools): Member {
+  return member(name, tools, 'monitoring', 'monitor', plain(name, tools, monitor), hearHeartbeat)
+}
+
+function member(name: string, tools: Tools, capability: string, stage: Stage, skill: Skill, handle: Handler): Member {
+  return {
+    capabilities: [capability],
+    handle,
+    join() {
+      const leavePool = joinPool(name, tools.bus, stage, skill)
+      const leaveStatus = answerStatus(name, tools)
+      return () => {
+        leavePool()
+        leaveStatus()
+      }
+    },
+  }
+}
+
 /** harold rolls out himself, whoever asked for it. */
-export function joinDeployPool(harold: Agent, { work }: Tools): void {
-  const skill: Skill = async (order, _priority, context) => {
-    const made = deploy('harold', order)
+export function joinDeployPool(name: string, tools: Tools): () => void {
+  return joinPool(name, tools.bus, 'deploy', plain(name, tools, deploy))
+}
+
+function plain(by: string, { work }: Tools, make: (by: string, order: Order) => Work): Skill {
+  return async (order, _priority, context) => {
+    const made = make(by, order)
     await work(made.steps, context)
     return made
   }
-  // He gives most of these orders himself, and would not get his own without `echo`.
-  joinPool(harold, 'deploy', skill, { echo: true })
 }
 
 /** One group for each pool: every order goes to exactly one of its members, one at a time each. */
-function joinPool(agent: Agent, stage: Stage, skill: Skill, options: { readonly echo?: boolean } = {}): void {
+function joinPool(name: string, bus: Bus, stage: Stage, skill: Skill): () => void {
   const handler: Handler = (message, context) => skill(message.data as Order, message.priority, context)
-  agent.subscribe(stage, handler, { ...options, group: `${stage} pool`, concurrency: 1 })
+  const options = { name, group: `${stage} pool`, concurrency: 1, handlerTimeoutMs: LONG_MS }
+  const subscription = bus.subscribe(stage, handler, options)
+  return () => subscription.unsubscribe()
 }
 
 /** Asks until the validator is content; the validator sends a piece of work back at most once. */
-function coder(by: string, { ask, work }: Tools): Skill {
+function writeCode(by: string, { ask, work }: Tools): Skill {
   return async (order, priority, context) => {
     let draft = code(by, order, priority)
     await work(draft.steps, context)
     for (;;) {
       // As long as it takes: the order has a deadline, which aborts the signal.
-      const limits = { priority, timeoutMs: LONG_MS, signal: context.signal }
+      const limits = { from: by, priority, timeoutMs: LONG_MS, signal: context.signal }
       const verdict = await ask<Verdict>(context.bus, 'agent.validator', draft, limits)
       if (verdict.accepted) return draft
       const before = draft.steps.length
@@ -113,11 +126,12 @@ function validate({ work }: Tools): Handler {
 /** Broadcasts reach the inbox of every agent; a heartbeat needs no answer. */
 function hearHeartbeat(_message: Message): void {}
 
-function answerStatus(agent: Agent, { bus, observer }: Tools): void {
-  const { name } = agent
-  agent.subscribe('status', (): Said & { readonly by: string } => {
+function answerStatus(name: string, { bus, observer }: Tools): () => void {
+  const answer = (): Said & { readonly by: string } => {
     let sum = 0
     for (const count of observer.byAgent.get(name)?.values() ?? []) sum += count
     return { by: name, text: `${name}: ${sum} handled so far, ${bus.queueSize(name)} in the inbox` }
-  })
+  }
+  const subscription = bus.subscribe('status', answer, { name })
+  return () => subscription.unsubscribe()
 }

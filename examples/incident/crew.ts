@@ -24,6 +24,7 @@ const ASK_AGAIN: readonly ErrorCode[] = [
   'NO_RESPONDERS',
   'PROCESS_LOST',
   'NOT_RUNNING',
+  'SUBSCRIPTION_ENDED',
   'BUS_CLOSED',
   'BROKER_TIMEOUT',
   'BROKER_UNREACHABLE',
@@ -31,14 +32,19 @@ const ASK_AGAIN: readonly ErrorCode[] = [
 /** Of these, what is told in other words. */
 const QUIET: readonly ErrorCode[] = ['NO_RESPONDERS', 'BROKER_TIMEOUT', 'BROKER_UNREACHABLE']
 const LOOK_MS = 100
+/** A process is heard of well within this time after its first message. */
+const JUST_NOW_MS = 2_000
 
 /** A request that is made again while somebody may still take it. Rejects as `request` does for everything else. */
-export type Ask = <R extends Said>(
-  from: Publisher,
-  topic: string,
-  data: Said,
-  options: { readonly priority: Priority; readonly timeoutMs: number; readonly signal: AbortSignal },
-) => Promise<R>
+export type Ask = <R extends Said>(verbs: Publisher, topic: string, data: Said, options: AskOptions) => Promise<R>
+
+/** Who asks, how urgently, and until when. */
+export interface AskOptions {
+  readonly from: string
+  readonly priority: Priority
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+}
 
 /** The registered agents of all processes; one that works in two of them is there twice. */
 export function agentsThere(bus: Bus): readonly string[] {
@@ -56,17 +62,17 @@ export function createAsk(bus: Bus, observer: Observer, tell: (event: Event) => 
     tell({ type: 'note', text })
   }
   return async <R extends Said>(
-    from: Publisher,
+    verbs: Publisher,
     topic: string,
     data: Said,
-    { priority, timeoutMs, signal }: Parameters<Ask>[3],
+    { from, priority, timeoutMs, signal }: AskOptions,
   ): Promise<R> => {
     const dueMs = performance.now() + timeoutMs
     for (;;) {
       const leftMs = Math.ceil(dueMs - performance.now())
       if (leftMs < 1) throw new BusError('REQUEST_TIMEOUT', `nobody finished "${topic}" in time`)
       try {
-        const answer = await from.request<R>(topic, data, { priority, signal, timeoutMs: leftMs })
+        const answer = await verbs.request<R>(topic, data, { from, priority, signal, timeoutMs: leftMs })
         told.delete(topic)
         observer.answered(answer)
         return answer.data
@@ -114,12 +120,23 @@ export async function takeName(bus: Bus): Promise<string> {
     const name = number === 1 ? 'you' : `you-${number}`
     if (agentsThere(bus).includes(name)) continue
     await bus.publish('names', { name, process: id })
-    const there = new Set([id, ...bus.processes().map((one) => one.id)])
+    if ((await firstWith(bus, name, id)) === id) return name
+  }
+}
+
+/** The process that claimed a name before all others that are there. One that claimed it just now may not have been heard of yet. */
+async function firstWith(bus: Bus, name: string, own: string): Promise<string | undefined> {
+  for (;;) {
+    const there = new Set([own, ...bus.processes().map((one) => one.id)])
     let first: string | undefined
-    for await (const { data } of bus.replay<{ name: string; process: string }>('names')) {
-      if (data.name === name && there.has(data.process)) first ??= data.process
+    let isSure = true
+    for await (const { data, time } of bus.replay<{ name: string; process: string }>('names')) {
+      if (data.name !== name || first !== undefined) continue
+      if (there.has(data.process)) first = data.process
+      else if (Date.now() - time < JUST_NOW_MS) isSure = false
     }
-    if (first === id) return name
+    if (isSure) return first
+    await sleep(LOOK_MS)
   }
 }
 

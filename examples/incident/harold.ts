@@ -1,7 +1,7 @@
 // harold (operations) takes a task through the swarm and reports; whatever goes wrong on the way becomes part of the report.
 
 import { type Context, type Handler, isBusError, type Message, type Priority } from 'swarmbus'
-import { ANSWER_STATUS, joinDeployPool, LONG_MS, type Tools } from './agents.ts'
+import { ANSWER_STATUS, joinDeployPool, LONG_MS, type Member, type Tools } from './agents.ts'
 import { agentsThere } from './crew.ts'
 import { type Order, type Said, type Stage, stagesOf, type Work } from './work.ts'
 
@@ -41,9 +41,10 @@ interface Progress {
   readonly returned: number
 }
 
-export function registerHarold(tools: Tools): void {
-  const handler: Handler = async (message, context) => {
-    if (message.to !== 'harold') return
+/** Who is in charge. */
+export function lead(name: string, tools: Tools): Member {
+  const handle: Handler = async (message, context) => {
+    if (message.to !== name) return
     const mission = message.data as Mission
     const report = await carryOut(tools, mission, message, context)
     const { by, key } = mission
@@ -52,7 +53,7 @@ export function registerHarold(tools: Tools): void {
     // Once for each mission, also when the first report is on its way already.
     await context.bus.send(by, report, { priority: message.priority, idempotencyKey: `report ${key}` })
   }
-  joinDeployPool(tools.bus.register('harold', { capabilities: ['operations'], handler }), tools)
+  return { capabilities: ['operations'], handle, join: () => joinDeployPool(name, tools) }
 }
 
 async function carryOut(tools: Tools, mission: Mission, message: Message, context: Context): Promise<Report> {
@@ -119,7 +120,7 @@ async function takeStage(
   limits: { readonly priority: Priority; readonly timeoutMs: number; readonly signal: AbortSignal },
   context: Context,
 ): Promise<Work | Said> {
-  if (stage !== 'status') return ask<Work>(context.bus, stage, order, limits)
+  if (stage !== 'status') return ask<Work>(context.bus, stage, order, { ...limits, from: 'harold' })
   const count = agentsThere(bus).filter((name) => ANSWER_STATUS.includes(name)).length
   const heard: string[] = []
   const { priority } = limits

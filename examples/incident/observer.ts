@@ -106,7 +106,8 @@ export function createObserver(tell: (event: Event) => void): Observer {
     })
   }
   const handling = (message: Message, handler: string): void => {
-    if (shown.has(message.id)) return
+    // What the bus tells of itself is no message of the swarm.
+    if (message.topic.startsWith('_') || shown.has(message.id)) return
     shown.add(message.id)
     const { id, topic, from, time } = message
     // Everybody hears it: here several may, and in other processes more.

@@ -79,6 +79,12 @@ export class Tally {
     if (inTime === false) this.#missed++
   }
 
+  /** What became of the tasks, for people: one line, and one for each that was not done. */
+  lines(): readonly string[] {
+    const sum = `${this.#read} read: ${this.#done} done, ${this.failed.length} failed, ${this.refused.length} refused`
+    return [sum, ...this.failed.map(({ where, text, reason }) => `${where} "${text}": ${reason}`)]
+  }
+
   /** To be called when the bus is closed, so that nothing is pending any more. */
   summary({ bus, observer }: Swarm, interrupted: boolean, left: number): Summary {
     const { ledger, latency } = bus.stats()
