@@ -115,8 +115,8 @@ export class Delivery implements Context {
   get bus(): Publisher {
     const extra = this.#more()
     if (extra.scope === undefined) {
-      // From here on it may wait for others, who must find it among the running ones.
-      this.owner.count(this)
+      // From here on it may wait for others, who must find it among the running ones; one that is over is none of them.
+      if (!this.ended) this.owner.count(this)
       extra.scope = this.host.scope(this)
     }
     return extra.scope
@@ -158,7 +158,7 @@ export class Delivery implements Context {
 
   /** This handling waits for something now; while it does, it takes no room among the running handlers. */
   waitFor(note: Note): void {
-    this.owner.count(this)
+    if (!this.ended) this.owner.count(this)
     const extra = this.#more()
     extra.waits ??= new Set()
     extra.waits.add(note)
