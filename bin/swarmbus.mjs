@@ -17,8 +17,7 @@ if (main === undefined) {
 } else if (satisfies(process.version, range)) {
   // Compiled code is remembered: without it, reading TypeScript takes longer than the shortest commands.
   module.enableCompileCache?.()
-  // Modules of a user that say 'swarmbus' mean this copy: in a clone its source, which is what runs.
-  if (main.href.endsWith('.ts')) module.registerHooks?.({ resolve })
+  module.registerHooks?.({ resolve })
   await import(main.href)
 } else if (existsSync(pinned)) {
   const { runChild } = await import('../scripts/child.mjs')
@@ -29,10 +28,19 @@ if (main === undefined) {
   fail(`Node ${range} is needed; this is ${process.version}`, 'install it from https://nodejs.org')
 }
 
-/** @type {import('node:module').ResolveHookSync} */
+/**
+ * Modules of a user that say 'swarmbus' mean this copy, wherever they lie: two copies in one process would not know each other's things.
+ * In a clone that is its source, which is what runs.
+ * @type {import('node:module').ResolveHookSync}
+ */
 function resolve(specifier, context, next) {
-  const own = specifier === 'swarmbus' || specifier.startsWith('swarmbus/')
-  return next(specifier, own ? { ...context, conditions: [...context.conditions, 'swarmbus-source'] } : context)
+  if (specifier !== 'swarmbus' && !specifier.startsWith('swarmbus/')) return next(specifier, context)
+  const source = main?.href.endsWith('.ts') === true ? ['swarmbus-source'] : []
+  return next(specifier, {
+    ...context,
+    parentURL: import.meta.url,
+    conditions: [...context.conditions, ...source],
+  })
 }
 
 /**

@@ -39,6 +39,8 @@ const NEXT: Partial<Record<ErrorCode, string>> = {
     'change what is named above (password, right, setting); `swarmbus doctor --url URL` shows what the server can promise',
   INVALID_PAYLOAD: 'send plain JSON or text',
   PAYLOAD_TOO_LARGE: 'send a reference to the data instead',
+  CONFIG_INVALID: 'mend what is named above; `swarmbus check` shows what can be seen without running anything',
+  START_FAILED: 'mend what is named above; --debug shows where it comes from, --start-timeout gives a slow one longer',
   UNKNOWN_DEAD_LETTER: 'list them with `swarmbus dead-letters list`; it may have been redriven or discarded meanwhile',
 }
 

@@ -65,6 +65,17 @@ export function processIo(): CliIo {
   }
 }
 
+/**
+ * Ends the process once everything is written. Timers and sockets that modules of a user left behind, or a start that was given up, keep
+ * it no longer.
+ */
+export async function leave(code: number): Promise<never> {
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise<void>((resolve) => void stream.write('', () => resolve()))
+  }
+  process.exit(code)
+}
+
 function outletOf(stream: NodeJS.WriteStream): Outlet {
   let gone = false
   let failure: Error | undefined

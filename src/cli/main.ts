@@ -1,5 +1,5 @@
-import { processIo } from './io.ts'
+import { leave, processIo } from './io.ts'
 import { runCli } from './run.ts'
 
-// The program itself: `node dist/cli/main.js`, or as source. The exit code is left, not forced, so that pipes are written to their end.
-process.exitCode = await runCli(process.argv.slice(2), processIo())
+// The program itself: `node dist/cli/main.js`, or as source. Pipes are written to their end.
+await leave(await runCli(process.argv.slice(2), processIo()))

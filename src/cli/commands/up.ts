@@ -1,9 +1,10 @@
 import { Command } from 'commander'
 import type { SwarmFault } from '../../component/fault.ts'
 import type { StartProgress } from '../../component/swarm-options.ts'
+import { isBusError } from '../../kit/errors.ts'
 import type { SwarmRun } from '../../node/swarm/run.ts'
 import { type Act, type Call, type Stop, usage } from '../call.ts'
-import { EXIT } from '../faults.ts'
+import { CliError, EXIT } from '../faults.ts'
 import { type Level, levelOf } from '../level.ts'
 import { parseDuration } from '../parse.ts'
 import { terminalOf } from '../terminal.ts'
@@ -13,7 +14,11 @@ import { invalid, MAIN, showDiagnostics, wwFile } from '../ww.ts'
 interface Options {
   readonly strict?: boolean
   readonly drain: number
+  readonly startTimeout?: number
 }
+
+/** Faults by which something that was meant to arrive did not. Hooks and listeners only look on. */
+const LOSSES: readonly SwarmFault['type'][] = ['component', 'pipe', 'route', 'emit', 'cycle']
 
 const EXAMPLES = `
 Examples:
@@ -25,6 +30,7 @@ Examples:
 FILE is a .ww file, or a folder with a ${MAIN}. What components print goes to standard output, everything else to standard error.
 The bus is that of --url, else that of the file, else of SWARMBUS_URL, else as WOODWORK_ENV, REDIS_URL and NATS_URL say.
 \`exit\`, the end of the input, or Ctrl-C ends it: what is on its way is finished first. A second Ctrl-C ends it at once.
+Where no terminal is read, it ends with code 1 when something could not be handled.
 WOODWORK_LOG_LEVEL (debug, info, warning, error) decides how much it tells.`
 
 /** `swarmbus up [FILE]`: runs a `.ww` file until its input ends. */
@@ -35,6 +41,7 @@ export function upCommand(act: Act): Command {
     .argument('[file]', `the file, or a folder with a ${MAIN} (default: ${MAIN})`)
     .option('--strict', 'a route that had to be chosen among several is an error')
     .option('--drain <duration>', 'how long what is on its way may take at the end, as 10s', parseDuration, 5_000)
+    .option('--start-timeout <duration>', 'how long the start of all components may take (default 30s)', parseDuration)
     .addHelpText('after', EXAMPLES)
     .action(act(up))
 }
@@ -60,17 +67,36 @@ async function up(call: Call, given: string | undefined, options: Options): Prom
   else await showDiagnostics(call, loaded, shown)
   if (!loaded.valid) throw invalid(file, diagnostics)
   const { openSwarm } = await import('../../node/swarm/run.ts')
-  const run = await openSwarm(loaded, {
-    ...urlOf(call),
-    strict,
-    signal: stop.signal,
-    terminal: terminalOf(io, { signal: stop.signal, mask: (text) => secrets.maskPrinted(text), json: out.json }),
-    onChosen: ({ url, why }) => told.info({ type: 'bus', url, why }, `bus: ${url} (${why})`),
-    onWarning: (text) => void told.warning(text),
-    onProgress: (progress) => told.progress(progress),
-    tell: (line) => told.info({ type: 'note', text: line }, line),
-    onFault: (fault) => told.fault(fault),
-  })
+  const ready = Promise.withResolvers<void>()
+  let run: SwarmRun
+  try {
+    run = await openSwarm(loaded, {
+      ...urlOf(call),
+      strict,
+      signal: stop.signal,
+      ...(options.startTimeout === undefined ? {} : { startTimeoutMs: options.startTimeout }),
+      terminal: terminalOf(io, {
+        ...stop,
+        mask: (text) => secrets.maskPrinted(text),
+        json: out.json,
+        ready: ready.promise,
+      }),
+      onChosen: ({ url, why }) => told.info({ type: 'bus', url, why }, `bus: ${url} (${why})`),
+      onWarning: (text) => void told.warning(text),
+      onProgress: (progress) => told.progress(progress),
+      tell: (line) => told.info({ type: 'note', text: line }, line),
+      onFault: (fault) => told.fault(fault),
+    })
+  } catch (error) {
+    await told.done()
+    ready.resolve()
+    if (!stop.interrupted() || !isBusError(error, 'CANCELLED')) throw error
+    throw new CliError(
+      EXIT.interrupted,
+      'interrupted before everything had started; what had is ended again',
+      'start it again',
+    )
+  }
   const unwatch = level.debug
     ? run.swarm.on('*', (_payload, info) => told.info({ type: 'event', ...info }, `${info.component}: ${info.event}`))
     : undefined
@@ -80,12 +106,25 @@ async function up(call: Call, given: string | undefined, options: Options): Prom
     { type: 'ready', components: count, ms: Math.round(io.clock.monotonicMs() - startMs) },
     `ready in ${span}: ${counted(count, 'component')}`,
   )
+  await told.done()
+  ready.resolve()
   try {
     await Promise.race([run.ended, aborted(stop)])
   } finally {
     unwatch?.()
   }
-  return finish(run, stop, options.drain, told)
+  const code = await finish(run, stop, options.drain, told)
+  // A person has seen it happen, and went on.
+  if (code !== EXIT.ok || told.losses.count === 0 || io.stdin.isTTY || stop.interrupted()) return code
+  throw failed(run, told.losses)
+}
+
+function failed({ choice }: SwarmRun, { count, first }: Teller['losses']): CliError {
+  const isKept = choice !== undefined && !choice.url.startsWith('memory:')
+  const next = isKept
+    ? `mend it; what failed for good is a dead letter now: \`swarmbus dead-letters list --url ${choice.url}\``
+    : 'mend it, and run it again'
+  return new CliError(EXIT.failed, count === 1 ? first : `${counted(count, 'fault')}, the first: ${first}`, next)
 }
 
 async function finish(run: SwarmRun, stop: Stop, limitMs: number, told: Teller): Promise<number> {
@@ -131,12 +170,15 @@ interface Teller {
   progress(progress: StartProgress): void
   fault(fault: SwarmFault): void
   warning(text: string): Promise<void>
+  /** What did not arrive. */
+  readonly losses: { readonly count: number; readonly first: string }
   /** Resolves when everything is written. */
   done(): Promise<void>
 }
 
 function teller({ out }: Call, level: Level): Teller {
   let last: Promise<unknown> = Promise.resolve()
+  const losses = { count: 0, first: '' }
   const told = (write: Promise<unknown>): void => {
     last = Promise.all([last, write])
   }
@@ -155,7 +197,9 @@ function teller({ out }: Call, level: Level): Teller {
           : line(`  [${done}/${total}] ${component} (${kind})`),
       )
     },
+    losses,
     fault({ type, component, message }) {
+      if (LOSSES.includes(type) && losses.count++ === 0) losses.first = message
       if (level.warnings) told(out.warn(message, { type, component }))
     },
     async warning(text) {

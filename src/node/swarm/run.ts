@@ -6,7 +6,7 @@ import { createSwarm, type Swarm } from '../../component/swarm.ts'
 import type { StartProgress, StopReport } from '../../component/swarm-options.ts'
 import { type LoadedSwarm, type LoadOptions, loadSwarm, mustBeValid, type SwarmText } from '../../config/load.ts'
 import type { Env } from '../../kit/env.ts'
-import { BusError } from '../../kit/errors.ts'
+import { BusError, isBusError } from '../../kit/errors.ts'
 import type { BackendChoice } from '../backends.ts'
 import { type OpenOptions, openBus } from '../node.ts'
 import { placeOf } from './place.ts'
@@ -102,9 +102,19 @@ export async function openSwarm(what: SwarmText | LoadedSwarm, options: OpenSwar
   } catch (error) {
     await swarm?.stop({ limitMs: 1_000 })
     if (owned) await bus.close({ limitMs: 0 })
-    throw error
+    throw placed(error, loaded)
   }
   return runOf(loaded, bus, swarm, choice, owned)
+}
+
+/** What a component said when it could not start, with the place where it is declared; values of variables are masked. */
+function placed(error: unknown, { specs, secrets }: LoadedSwarm): unknown {
+  if (!isBusError(error)) return error
+  const place = specs.find(({ name }) => name === error.details.component)?.place
+  const where = place === undefined ? '' : `${place.file}:${place.line}:${place.column}: `
+  const message = secrets.mask(`${where}${error.message}`)
+  if (message === error.message) return error
+  return new BusError(error.code, message, { cause: error, details: error.details })
 }
 
 function isLoaded(what: SwarmText | LoadedSwarm): what is LoadedSwarm {
