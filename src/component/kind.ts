@@ -33,6 +33,8 @@ export interface KeyRule {
   readonly max?: number
   /** In force when the key is missing; for people, too. */
   readonly default?: string | number | boolean
+  /** Known from other files, and not obeyed: why, for whoever sets it. */
+  readonly noEffect?: string
   /** Its value is never shown. */
   readonly secret?: boolean
   /** The roles that a reference may have. */
@@ -54,6 +56,8 @@ export interface KindDefinition {
   readonly anyKeys?: boolean
   /** For a kind that this machine or version cannot run: one sentence that says why, and what to do instead. It is refused at the start. */
   readonly unavailable?: string
+  /** Why one with these keys cannot run, set to whatever it may be; undefined when it may. Refused as `unavailable` is. */
+  readonly cannotRun?: (has: (key: string) => boolean) => string | undefined
   /** Makes one. Throws BusError; nothing is started yet. */
   readonly make?: (spec: ComponentSpec, context: MakeContext) => Behaviour | Promise<Behaviour>
 }

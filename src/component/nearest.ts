@@ -4,7 +4,8 @@ const MOST_LENGTH = 64
 export function nearest(wanted: string, names: Iterable<string>): string | undefined {
   const low = wanted.toLowerCase().slice(0, MOST_LENGTH)
   let best: string | undefined
-  let least = Math.max(1, Math.floor(low.length / 3)) + 1
+  // Of one letter nothing is left that could be alike.
+  let least = Math.min(low.length - 1, Math.max(1, Math.floor(low.length / 3))) + 1
   for (const name of names) {
     const distance = distanceOf(low, name.toLowerCase().slice(0, MOST_LENGTH))
     if (distance >= least) continue

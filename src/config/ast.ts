@@ -31,7 +31,7 @@ export interface IncludeNode extends Span {
 export interface DeclarationNode extends Span {
   readonly type: 'declaration'
   readonly name: WordNode
-  /** One word or two: `claude`, `llm openai`. */
+  /** One word or two: `claude`, `llm openai`. None when they could not be read, which was told. */
   readonly kind: readonly WordNode[]
   readonly block: BlockNode
 }
@@ -46,6 +46,8 @@ export interface WordNode extends Span {
 export interface BlockNode extends Span {
   readonly type: 'block'
   readonly entries: readonly EntryNode[]
+  /** Something between the braces could not be read, which was told: what is missing here may stand there. */
+  readonly broken?: true
 }
 
 /** `key: value` or `key = value`. */
@@ -77,6 +79,8 @@ export interface TextNode extends Span {
   readonly parts: readonly (string | VariableNode)[]
   /** It stands between three quotes on either side, and may have several lines. */
   readonly lines?: true
+  /** It is not closed, which was told: where it ends is a guess. */
+  readonly broken?: true
 }
 
 export interface NumberNode extends Span {
@@ -118,6 +122,8 @@ export interface PathNode extends Span {
 export interface ListNode extends Span {
   readonly type: 'list'
   readonly items: readonly ValueNode[]
+  /** Something between the brackets could not be read, which was told. */
+  readonly broken?: true
 }
 
 /** `redis { … }` or `memory short_term { … }` as a value: a declaration without a name. */

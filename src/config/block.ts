@@ -3,6 +3,7 @@ import { nearest } from '../component/nearest.ts'
 import type { Role } from '../component/role.ts'
 import { Reference, type Setting } from '../component/spec.ts'
 import type { BlockNode, EntryNode, Span, ValueNode } from './ast.ts'
+import { keyOf } from './duplicates.ts'
 import { fitted } from './keys.ts'
 import { type PlacedScript, scriptsOf } from './scripts.ts'
 import { keySetting, reportUnknown, settingOf, type ValueContext } from './setting.ts'
@@ -42,14 +43,19 @@ export function entryOf(block: BlockNode, key: string): EntryNode | undefined {
   return block.entries.find((entry) => (entry.key.type === 'word' ? entry.key.text : entry.key.parts.join('')) === key)
 }
 
-/** Reads the entries of a component by the rules of its kind; `span` is where it is told that something is missing. */
+/**
+ * Reads the entries of a component by the rules of its kind; `span` is where it is told that something is missing. `isShort`: its kind is one
+ * word.
+ */
 export function takeEntries(
   block: BlockNode,
   span: Span,
   definition: KindDefinition,
+  isShort: boolean,
   context: ValueContext,
   events: TakeEvents,
 ): Taken {
+  const { report, source } = context
   const settings = new Map<string, Setting>()
   const targets = new Map<string, readonly string[]>()
   const scripts = { hooks: [] as readonly PlacedScript[], pipes: [] as readonly PlacedScript[] }
@@ -69,6 +75,7 @@ export function takeEntries(
       if (value !== undefined) settings.set(key, value)
     }
   }
+  const unknown = unknownIn(block, definition)
   for (const [key, rule] of Object.entries(definition.keys)) {
     const value = settings.get(key)
     if (rule.required === undefined || rule.required === false || (value !== undefined && value !== null)) continue
@@ -77,7 +84,23 @@ export function takeEntries(
     if (value === undefined && given.has(key)) continue
     const filled = filledFrom(rule, context)
     if (filled !== undefined) settings.set(key, filled)
-    else missing(key, rule, span, definition, context)
+    else {
+      // It may be what could not be read.
+      if (block.broken === true) continue
+      // `modle` is a slip, and no key too many and one too few.
+      const slip = unknown.find((one) => one.near === key)
+      unknown.splice(slip === undefined ? unknown.length : unknown.indexOf(slip), 1)
+      missing(key, rule, slip ?? { at: entryOf(block, key)?.value ?? span }, definition, isShort, context)
+    }
+  }
+  for (const one of unknown) {
+    const hint =
+      one.near === undefined ? `it has ${Object.keys(definition.keys).join(', ')}` : `did you mean "${one.near}"?`
+    report.warning(source, one.at, 'unknown-key', `"${definition.kind}" knows no key "${one.key}"`, hint)
+  }
+  const cannot = definition.cannotRun?.((one) => given.has(one))
+  if (cannot !== undefined) {
+    context.report.here(context.source, span, 'unavailable-kind', `"${definition.kind}" cannot run so: ${cannot}`)
   }
   const key = TO.find((one) => targets.has(one))
   const role = settings.get('role')
@@ -121,18 +144,16 @@ function takeValue(
   const rule = Object.hasOwn(definition.keys, key) ? definition.keys[key] : undefined
   const own: ValueContext = { ...context, referred: (name, span) => events.refer(name, key, span) }
   // What a bare word means is decided by the key: `role: input` names no component.
-  const isWord = entry.value.type === 'name' && rule?.allowed?.includes(entry.value.text) === true
-  const read = isWord ? (entry.value as { readonly text: string }).text : settingOf(entry.value, key, own)
-  if (read === undefined) return undefined
-  if (read instanceof Reference && events.isBus(read.name)) return undefined
-  if (rule === undefined) {
-    if (definition.anyKeys !== true) {
-      const near = nearest(key, [...Object.keys(definition.keys), ...COMMON])
-      const hint = near === undefined ? `it has ${Object.keys(definition.keys).join(', ')}` : `did you mean "${near}"?`
-      report.warning(source, entry.key, 'unknown-key', `"${definition.kind}" knows no key "${key}"`, hint)
-    }
-    return read
+  const word = entry.value.type === 'name' ? entry.value.text : undefined
+  if (rule?.type === 'flag' && word !== undefined && /^(?:yes|no|on|off)$/i.test(word) && !context.names.has(word)) {
+    report.error(source, entry.value, 'wrong-type', `"${key}" must be true or false, found ${word}`, rule.summary)
+    return undefined
   }
+  const isWord = word !== undefined && rule?.allowed?.includes(word) === true
+  const read = isWord ? word : settingOf(entry.value, key, own)
+  if (read === undefined || isBroken(entry.value)) return undefined
+  if (read instanceof Reference && events.isBus(read.name)) return undefined
+  if (rule === undefined) return read
   const named = namedBy(rule, read, entry.value, own)
   if (named === undefined) return undefined
   // Null says that a key is not given.
@@ -147,7 +168,33 @@ function takeValue(
     own.variables.secrets.add(fit.value, true)
   }
   checkRoles(key, rule, fit.value, entry.value, own, events)
+  if (rule.noEffect !== undefined && fit.value !== (rule.default ?? false)) {
+    report.warning(source, entry.key, 'no-effect', `"${key}" has no effect: ${rule.noEffect}`)
+  }
   return fit.value
+}
+
+/** True for what could not be read as a whole, which was told: what it lacks is no second fault. */
+function isBroken(node: ValueNode): boolean {
+  return (node.type === 'block' || node.type === 'list' || node.type === 'text') && node.broken === true
+}
+
+/** A key that the kind does not know. */
+interface UnknownKey {
+  readonly key: string
+  readonly at: Span
+  /** The key that it is like. */
+  readonly near: string | undefined
+}
+
+function unknownIn(block: BlockNode, { keys, anyKeys }: KindDefinition): UnknownKey[] {
+  if (anyKeys === true) return []
+  const known = [...Object.keys(keys), ...COMMON]
+  return block.entries.flatMap((entry) => {
+    const key = keyOf(entry)
+    const isBus = key === 'message_bus' && entry.value.type !== 'name'
+    return key === undefined || isBus || known.includes(key) ? [] : [{ key, at: entry.key, near: nearest(key, known) }]
+  })
 }
 
 /** Quoted names are references where names are wanted. */
@@ -206,10 +253,16 @@ function filledFrom({ required, type, ...rest }: KeyRule, { variables }: ValueCo
 function missing(
   key: string,
   { required, summary }: KeyRule,
-  span: Span,
+  { at, key: slip }: { readonly at: Span; readonly key?: string },
   { kind }: KindDefinition,
+  isShort: boolean,
   { report, source }: ValueContext,
 ): void {
   const other = typeof required === 'string' ? `, or the variable ${required}` : ''
-  report.error(source, span, 'missing-key', `"${kind}" needs the key "${key}"${other}`, summary)
+  const found = slip === undefined ? '' : `, found "${slip}"`
+  const text = `"${kind}" needs the key "${key}"${other}${found}`
+  const hint = slip === undefined ? summary : `did you mean "${key}"?`
+  // A kind of one word takes it from the environment, as a rule: another machine may set it.
+  if (isShort && typeof required === 'string') report.here(source, at, 'missing-key', text, hint)
+  else report.error(source, at, 'missing-key', text, hint)
 }

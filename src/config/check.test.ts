@@ -209,6 +209,16 @@ test('kinds that cannot run here are a warning for who checks and an error for w
   for (const { kind, unavailable = 'x' } of KINDS) expect(unavailable.includes('\n'), kind).toBe(false)
 })
 
+test('an agent with a key and no model is told of as what cannot run here, also where the key is not set', async () => {
+  const text = 'a = agent llm { api_key: $OPENAI_API_KEY }\nb = agent llm { api_key: "k", model: m }\nm = llm echo {}'
+  const checked = await load(text, CHECK)
+  expect(checked.valid).toBe(true)
+  expect(told(checked).filter((one) => one.startsWith('unavailable'))).toEqual([
+    expect.stringMatching(/^unavailable-kind 1:1 "agent llm" cannot run so: it has an "api_key" and no "model"/),
+  ])
+  expect(errors(await load(text, { environment: { OPENAI_API_KEY: 'k' } }))).toEqual(['unavailable-kind 1:1'])
+})
+
 test('[W37] a choice among several is a warning at the component, and an error if it must be strict', async () => {
   const text =
     'in = input command_line {}\na = agent llm { model: m }\nb = agent llm { model: m }\nm = llm echo {}\nout = output console {}'

@@ -56,6 +56,11 @@ export const DIAGNOSTICS = {
     text: 'a number is too large to be one',
     next: 'write a smaller number, or a text',
   },
+  'merge-conflict': {
+    severity: 'error',
+    text: 'a merge has left a conflict behind',
+    next: 'keep one of its sides',
+  },
   'too-deep': {
     severity: 'error',
     text: 'blocks and lists are nested deeper than 100 levels',
@@ -100,6 +105,11 @@ export const DIAGNOSTICS = {
     severity: 'warning',
     text: `a \`\${\` that begins no \`\${NAME}\` stays as it is`,
     next: 'write `\\${` for the two characters',
+  },
+  'quoted-variable': {
+    severity: 'warning',
+    text: 'a text is the name of a variable, and stays as it is',
+    next: 'write `$NAME` without quotes',
   },
   'inexact-number': {
     severity: 'warning',

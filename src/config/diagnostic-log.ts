@@ -9,6 +9,8 @@ export const MAX_DIAGNOSTICS = 100
 /** Collects what is wrong with one source, in the order in which it is found. */
 export interface DiagnosticLog {
   readonly list: readonly Diagnostic[]
+  /** How many errors were told, those beyond the limit and those that only repeat others included. */
+  readonly errors: number
   /**
    * The severity is that of the code. A second error at the same place is not kept: it would only repeat the first. A message that is a
    * function is only asked for if it is kept.
@@ -21,9 +23,11 @@ export function createDiagnosticLog(source: Source): DiagnosticLog {
   const list: Diagnostic[] = []
   const told = new Set<number>()
   const counts = { error: 0, warning: 0 }
+  let errors = 0
 
   function add(code: DiagnosticCode, span: Span, message: string | (() => string), hint?: string): void {
     const { severity } = DIAGNOSTICS[code]
+    if (severity === 'error') errors++
     if (counts[severity] > MAX_DIAGNOSTICS) return
     if (severity === 'error') {
       if (told.has(span.start)) return
@@ -39,7 +43,13 @@ export function createDiagnosticLog(source: Source): DiagnosticLog {
     list.push(diagnosticAt(source, code, span, typeof message === 'string' ? message : message(), hint))
   }
 
-  return Object.freeze({ list, add })
+  return Object.freeze({
+    list,
+    add,
+    get errors() {
+      return errors
+    },
+  })
 }
 
 function diagnosticAt(source: Source, code: DiagnosticCode, span: Span, message: string, hint?: string): Diagnostic {

@@ -1,59 +1,62 @@
-import type { BlockNode, EntryNode, ListNode, Span, TextNode, ValueNode, WordNode } from './ast.ts'
-import { CHAR, clip, isLineEnd, type Lexer } from './lexer.ts'
-import { atDeclaration, atEntry, atSpacedEntry, indentOf, lacksBrace, skipBalanced, skipEntry } from './recovery.ts'
+import type { BlockNode, EntryNode, ListNode, TextNode, ValueNode, WordNode } from './ast.ts'
+import { tellDuplicates } from './duplicates.ts'
+import { CHAR, clip, type Lexer } from './lexer.ts'
+import {
+  enter,
+  expected,
+  expectedSeparation,
+  isBehindComma,
+  isGlued,
+  isShort,
+  onOneLine,
+  type Reading,
+  startsOver,
+  unclosed,
+} from './reading.ts'
+import { atEntry, atSpacedEntry, indentOf, skipEntry, skipWords } from './recovery.ts'
 import { readText, readVariable } from './texts.ts'
 import { bareEnd, flagOf, goesOn, isBareText, isNull, nameEnd, numberOf } from './words.ts'
 
-/** Deepest nesting of blocks and lists. */
-export const MAX_DEPTH = 100
-/** Up to so many entries are compared one by one. */
-const FEW = 12
-
-/** What the reading of one file knows beside its place. */
-export interface Reading {
-  readonly lexer: Lexer
-  /** Where the blocks and lists begin that are open, outermost first. */
-  readonly open: number[]
-  /** How far the declaration in hand is indented. */
-  indent: number
-  /** Whether a brace of the file is never closed; found when it is first asked for. */
-  lacksBrace: boolean | undefined
-}
-
-/** Reads the block whose `{` is next. */
-export function readBlock(reading: Reading): BlockNode {
+/** Reads the block whose `{` is next; with `isOpen`, a block whose `{` is missing, which was told. */
+export function readBlock(reading: Reading, isOpen = false): BlockNode {
   const { lexer } = reading
+  const { log } = lexer
   const start = lexer.at
   const entries: EntryNode[] = []
-  if (!enter(reading)) return { type: 'block', start, end: lexer.at, entries }
+  const before = log.errors
+  if (!enter(reading, !isOpen)) return { type: 'block', start, end: lexer.at, entries, broken: true }
   for (;;) {
     lexer.skip()
     if (lexer.take(CHAR.closeBlock)) break
-    if (lexer.atEnd || startsOver(reading)) {
-      unclosed(reading, start, '}')
+    if (lexer.atEnd || startsOver(reading) || startsItem(reading)) {
+      if (!isOpen) unclosed(reading, start, '}')
       break
     }
     if (lexer.next === CHAR.comma) {
       expected(lexer, 'a key or `}`')
       lexer.at++
-    } else if (lexer.next === CHAR.closeList) {
-      if (reading.open.some((at) => lexer.text.charCodeAt(at) === CHAR.openList)) {
+    } else if (lexer.next === CHAR.closeList || lexer.next === CHAR.closeParen) {
+      if (lexer.next === CHAR.closeList && reading.open.some((at) => lexer.text.charCodeAt(at) === CHAR.openList)) {
         unclosed(reading, start, '}')
         break
       }
       expected(lexer, 'a key or `}`')
+      const isOwnLine = indentOf(lexer.text, lexer.at) !== undefined
       lexer.at++
-      if (onOneLine(lexer, start)) break
+      // A slip of the finger: it stands for the brace.
+      if (onOneLine(lexer, start) || isOpen || (isOwnLine && isShort(reading))) break
     } else {
       const entry = readEntry(reading, entries.at(-1))
-      if (entry !== undefined) entries.push(entry)
+      if (entry === 'goes on') entries.pop()
+      else if (entry !== undefined) entries.push(entry)
       lexer.skip()
       lexer.take(CHAR.comma)
     }
   }
   reading.open.pop()
   tellDuplicates(lexer, entries)
-  return { type: 'block', start, end: lexer.at, entries }
+  const broken = isOpen || log.errors > before
+  return { type: 'block', start, end: lexer.at, entries, ...(broken ? { broken } : {}) }
 }
 
 /** Reads a value; undefined when none begins here, which is told. In a list, a `{` on the next line is an item of its own. */
@@ -75,7 +78,7 @@ export function readValue(reading: Reading, wanted: string, inList: boolean): Va
   const text = lexer.text.slice(start, end)
   const isName = nameEnd(lexer.text, start) === end
   if (end === start || !(isName || isBareText(text))) {
-    expected(lexer, wanted, start, text.startsWith('//') ? 'comments begin with `#`' : undefined)
+    expected(lexer, wanted, start)
     return undefined
   }
   lexer.at = end
@@ -105,12 +108,6 @@ export function readSecondWord(lexer: Lexer, braceOnLine: boolean): WordNode | u
   return undefined
 }
 
-/** Tells that something else was expected here. */
-export function expected(lexer: Lexer, what: string, at = lexer.at, hint?: string): void {
-  const quotes = /[“”‘’«»]/.test(lexer.text[at] ?? '') ? 'texts stand between straight quotes: `"` or `\'`' : undefined
-  lexer.log.add('expected', wordSpan(lexer, at), () => `found ${lexer.describe(at)}, expected ${what}`, hint ?? quotes)
-}
-
 function readTyped(reading: Reading, start: number, text: string, inList: boolean): ValueNode | undefined {
   const { lexer } = reading
   const newLine = lexer.skip()
@@ -137,15 +134,20 @@ function numberOrText(lexer: Lexer, start: number, end: number, text: string): V
     }
     return { type: 'number', start, end, value, raw: text }
   }
-  lexer.log.add('bare-text', { start, end }, `\`${clip(text)}\` is read as a text`, `write "${clip(text)}"`)
+  // With a bracket or a quote right behind it, it is something else, which is told there.
+  if (!/["'(]/.test(lexer.text[end] ?? '')) {
+    lexer.log.add('bare-text', { start, end }, `\`${clip(text)}\` is read as a text`, `write "${clip(text)}"`)
+  }
   return { type: 'path', start, end, text }
 }
 
 function readList(reading: Reading): ListNode {
   const { lexer } = reading
+  const { log } = lexer
   const start = lexer.at
   const items: ValueNode[] = []
-  if (!enter(reading)) return { type: 'list', start, end: lexer.at, items }
+  const before = log.errors
+  if (!enter(reading, true)) return { type: 'list', start, end: lexer.at, items, broken: true }
   for (;;) {
     lexer.skip()
     if (lexer.take(CHAR.closeList)) break
@@ -162,6 +164,12 @@ function readList(reading: Reading): ListNode {
         unclosed(reading, start, ']')
       }
       break
+    }
+    if (lexer.next === CHAR.closeParen) {
+      expected(lexer, 'a value or `]`')
+      lexer.at++
+      if (!lexer.restOfLine().includes(']')) break
+      continue
     }
     if (lexer.next === CHAR.comma) {
       expected(lexer, 'a value or `]`')
@@ -180,20 +188,28 @@ function readList(reading: Reading): ListNode {
     }
   }
   reading.open.pop()
-  return { type: 'list', start, end: lexer.at, items }
+  return { type: 'list', start, end: lexer.at, items, ...(log.errors > before ? { broken: true } : {}) }
 }
 
-function readEntry(reading: Reading, previous: EntryNode | undefined): EntryNode | undefined {
+/** `goes on`: what stands here belongs to the entry before, which is therefore not what it seems to be. */
+function readEntry(reading: Reading, previous: EntryNode | undefined): EntryNode | 'goes on' | undefined {
   const { lexer } = reading
   const start = lexer.at
   const glued = previous !== undefined && isGlued(lexer, previous.end, start)
-  const key = readKey(lexer, glued)
-  const separator = key === undefined ? undefined : readSeparator(lexer, key, glued)
+  if (glued && !isKeyStart(lexer)) {
+    expectedSeparation(lexer, start)
+    // What ends with a `;` is whole.
+    const isWhole = lexer.text[start] === ';'
+    skipEntry(lexer)
+    return isWhole ? undefined : 'goes on'
+  }
+  const key = readKey(lexer)
+  const separator = key === undefined ? undefined : readSeparator(lexer, key, previous)
   if (key === undefined || separator === undefined) {
     // `env { … }`: what it means is plain, and its block is better read than passed.
     if (key !== undefined && lexer.next === CHAR.openBlock) readBlock(reading)
     else skipEntry(lexer)
-    return undefined
+    return glued && separator === undefined ? 'goes on' : undefined
   }
   if (lacksValue(reading, key)) return undefined
   const value = readValue(reading, 'a value', false)
@@ -204,7 +220,13 @@ function readEntry(reading: Reading, previous: EntryNode | undefined): EntryNode
   return { type: 'entry', start, end: value.end, key, separator, value }
 }
 
-function readKey(lexer: Lexer, glued: boolean): WordNode | TextNode | undefined {
+function isKeyStart({ text, at, next }: Lexer): boolean {
+  if (next === CHAR.quote || next === CHAR.apostrophe) return true
+  const end = nameEnd(text, at)
+  return (end > at && bareEnd(text, at, false) === end) || atEntry(text, at)
+}
+
+function readKey(lexer: Lexer): WordNode | TextNode | undefined {
   const start = lexer.at
   if (lexer.next === CHAR.quote || lexer.next === CHAR.apostrophe) return readText(lexer)
   const end = bareEnd(lexer.text, start, false)
@@ -218,24 +240,30 @@ function readKey(lexer: Lexer, glued: boolean): WordNode | TextNode | undefined 
     lexer.log.add('bare-key', { start, end }, `\`${clip(text)}\` is read as a text`, `write "${clip(text)}"`)
     return { type: 'text', start, end, quote: '"', parts: [text] }
   }
-  if (text.startsWith('//')) expected(lexer, 'a key or `}`', start, 'comments begin with `#`')
-  else if (glued && end > start) expectedSeparation(lexer, start)
-  else expected(lexer, 'a key or `}`', start)
+  expected(lexer, 'a key or `}`', start)
   return undefined
 }
 
-function readSeparator(lexer: Lexer, key: WordNode | TextNode, glued: boolean): ':' | '=' | undefined {
+function readSeparator(lexer: Lexer, key: WordNode | TextNode, previous: EntryNode | undefined): ':' | '=' | undefined {
   const newLine = lexer.skip()
   if (lexer.take(CHAR.colon)) return ':'
   if (lexer.take(CHAR.equals)) return '='
   const shown = clip(lexer.text.slice(key.start, key.end))
-  if (glued) {
+  const isItem = lexer.next === CHAR.comma || lexer.next === CHAR.closeBlock || newLine
+  if (previous !== undefined && isGlued(lexer, previous.end, key.start)) {
     expectedSeparation(lexer, key.start)
+  } else if (isItem && isBehindComma(lexer, previous, key.start)) {
+    // `to: a, b`
+    const hint = `several values stand between brackets: [${clip(lexer.text.slice(previous!.value.start, key.end))}]`
+    expected(lexer, 'a key with `:` or `=`', key.start, hint)
+    skipWords(lexer)
   } else if (newLine) {
     const span = { start: key.end, end: key.end }
     lexer.log.add('expected', span, `found the end of the line, expected \`:\` or \`=\` behind \`${shown}\``)
   } else {
-    expected(lexer, `\`:\` or \`=\` behind \`${shown}\``)
+    const hint = previous === undefined && isItem ? 'lists stand between `[` and `]`' : undefined
+    expected(lexer, `\`:\` or \`=\` behind \`${shown}\``, lexer.at, hint)
+    if (hint !== undefined) skipWords(lexer)
   }
   return undefined
 }
@@ -258,108 +286,18 @@ function lacksValue(reading: Reading, key: WordNode | TextNode): boolean {
   return true
 }
 
-/** True when nothing but blanks stands between an entry and what follows. */
-function isGlued(lexer: Lexer, end: number, start: number): boolean {
-  for (let at = end; at < start; at++) {
-    const code = lexer.text.charCodeAt(at)
-    if (code === CHAR.comma || isLineEnd(code)) return false
-  }
-  return true
-}
-
-function expectedSeparation(lexer: Lexer, at: number): void {
-  expected(lexer, '`,`, `}` or a new line', at, 'put a text of several words into quotes')
-}
-
-/** Goes one level down, past the bracket; false when that is too deep, and then the whole block or list is passed. */
-function enter(reading: Reading): boolean {
-  const { lexer } = reading
-  if (reading.open.length >= MAX_DEPTH) {
-    const span = { start: lexer.at, end: lexer.at + 1 }
-    lexer.log.add(
-      'too-deep',
-      span,
-      `found level ${MAX_DEPTH + 1}, expected at most ${MAX_DEPTH} levels of blocks and lists`,
-    )
-    skipBalanced(lexer)
-    return false
-  }
-  reading.open.push(lexer.at)
-  lexer.at++
-  return true
-}
-
 /** True when an entry begins where an item of a list should, because the list above it was not closed. */
 function startsEntry(lexer: Lexer): boolean {
   return indentOf(lexer.text, lexer.at) !== undefined && atSpacedEntry(lexer.text, lexer.at)
 }
 
-/** True when a declaration begins where an entry should, because the block above it was not closed. */
-function startsOver(reading: Reading): boolean {
-  const { lexer } = reading
-  const indent = indentOf(lexer.text, lexer.at)
-  if (indent === undefined || indent > reading.indent || !atDeclaration(lexer.text, lexer.at)) return false
-  // Only then: who does not indent at all may write `bus = redis {` in a block as well.
-  return (reading.lacksBrace ??= lacksBrace(lexer.text))
-}
-
-function unclosed(reading: Reading, start: number, bracket: string): void {
-  const { lexer } = reading
-  // Of a file that ends within a text, that was told.
-  if (lexer.atEnd && lexer.endsInText) return
-  const opener = lexer.text[start]
-  lexer.log.add(
-    'unclosed',
-    wordSpan(lexer, lexer.at),
-    () => `found ${lexer.describe()}, expected \`${bracket}\` to close the \`${opener}\` of ${placeOf(lexer, start)}`,
+/** True when a block begins where an entry should: the next item of the list, because the block before it was not closed. */
+function startsItem(reading: Reading): boolean {
+  const { lexer, open } = reading
+  return (
+    lexer.next === CHAR.openBlock &&
+    lexer.text.charCodeAt(open.at(-2) ?? -1) === CHAR.openList &&
+    indentOf(lexer.text, lexer.at) !== undefined &&
+    isShort(reading)
   )
-}
-
-function wordSpan(lexer: Lexer, at: number): Span {
-  return { start: at, end: Math.max(bareEnd(lexer.text, at, true), Math.min(at + 1, lexer.text.length)) }
-}
-
-function placeOf(lexer: Lexer, at: number): string {
-  const { line, column } = lexer.source.positionAt(at)
-  return `line ${line}, column ${column}`
-}
-
-function onOneLine(lexer: Lexer, start: number): boolean {
-  for (let at = start; at < lexer.at; at++) if (isLineEnd(lexer.text.charCodeAt(at))) return false
-  return true
-}
-
-function tellDuplicates(lexer: Lexer, entries: readonly EntryNode[]): void {
-  // Most blocks are small: a map for each would cost more than all else that is read of them.
-  const first = entries.length > FEW ? new Map<string, EntryNode>() : undefined
-  for (let index = 0; index < entries.length; index++) {
-    const entry = entries[index]!
-    const key = keyOf(entry)
-    if (key === undefined) continue
-    const earlier = first === undefined ? withKey(entries, key, index) : first.get(key)
-    if (earlier === undefined) {
-      first?.set(key, entry)
-      continue
-    }
-    lexer.log.add(
-      'duplicate-key',
-      entry.key,
-      () => `found \`${clip(key)}\` again, expected it once: it stands in ${placeOf(lexer, earlier.start)}`,
-    )
-  }
-}
-
-function withKey(entries: readonly EntryNode[], key: string, end: number): EntryNode | undefined {
-  for (let index = 0; index < end; index++) {
-    const entry = entries[index]!
-    if (keyOf(entry) === key) return entry
-  }
-  return undefined
-}
-
-/** The text of a key; undefined when a variable is part of it. */
-export function keyOf(entry: EntryNode): string | undefined {
-  if (entry.key.type === 'word') return entry.key.text
-  const { parts } = entry.key
-  return parts.every((part) => typeof part === 'string') ? parts.join('') : undefined
 }

@@ -1,4 +1,5 @@
 import type { CommentNode } from './ast.ts'
+import { findConflicts } from './conflicts.ts'
 import { createDiagnosticLog, type DiagnosticLog } from './diagnostic-log.ts'
 import type { Source } from './source.ts'
 import { bareEnd, isBlank, nameEnd } from './words.ts'
@@ -11,6 +12,7 @@ export const CHAR = {
   hash: 0x23,
   dollar: 0x24,
   apostrophe: 0x27,
+  closeParen: 0x29,
   comma: 0x2c,
   colon: 0x3a,
   equals: 0x3d,
@@ -35,11 +37,14 @@ export class Lexer {
   /** A text of several lines was not closed, so that the rest of the file was taken for it. */
   endsInText = false
   #commentsUpTo = 0
+  /** Parts that a merge has left behind, which are passed as blanks are. */
+  readonly #conflicts: ReadonlyMap<number, number> | undefined
 
   constructor(source: Source) {
     this.source = source
     this.text = source.text
     this.log = createDiagnosticLog(source)
+    this.#conflicts = findConflicts(source.text, this.log)
   }
 
   /** The code of the next character; NaN at the end. */
@@ -65,7 +70,9 @@ export class Lexer {
       } else if (code === CHAR.hash) {
         this.#passComment()
       } else {
-        return newLine
+        const end = this.#conflicts?.get(this.at)
+        if (end === undefined) return newLine
+        this.at = end
       }
     }
   }

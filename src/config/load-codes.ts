@@ -30,6 +30,11 @@ export const LOAD_DIAGNOSTICS = {
     text: 'the kind knows no such key',
     next: 'mend it as the hint says, or take it away',
   },
+  'no-effect': {
+    severity: 'warning',
+    text: 'a key is known, and what it asks for is not done',
+    next: 'take it away, or do as the message says',
+  },
   'wrong-type': {
     severity: 'error',
     text: 'a value is not what its key may hold',

@@ -144,7 +144,7 @@ function mainOf(what: SwarmText): { readonly main: Source; readonly folder: stri
   return { main: createSource(what, text), folder: dirname(path), hasFolder: true }
 }
 
-/** Kinds that no version on this machine can run are known, and refused before anything is started. */
+/** What this version or machine cannot run is known, and refused before anything is started. */
 function checkAvailable(components: readonly Declared[], report: Report): void {
   for (const { spec, definition, source, span } of components) {
     const { unavailable } = definition

@@ -1,9 +1,18 @@
-import type { DeclarationNode, FileNode, IncludeNode, WordNode } from './ast.ts'
+import type { BlockNode, DeclarationNode, FileNode, IncludeNode, WordNode } from './ast.ts'
 import type { Diagnostic } from './diagnostic.ts'
-import { expected, type Reading, readBlock, readSecondWord } from './grammar.ts'
+import { readBlock, readSecondWord } from './grammar.ts'
 import { CHAR, clip, Lexer } from './lexer.ts'
 import { tellNames } from './names.ts'
-import { atColonHead, atMisnamed, indentOf, skipBalanced, skipToDeclaration } from './recovery.ts'
+import { expected, type Reading } from './reading.ts'
+import {
+  atColonHead,
+  atDeclaration,
+  atEntry,
+  atMisnamed,
+  indentOf,
+  skipBalanced,
+  skipToDeclaration,
+} from './recovery.ts'
 import type { Source } from './source.ts'
 import { readText } from './texts.ts'
 import { bareEnd, flagOf, isNull, nameEnd } from './words.ts'
@@ -67,7 +76,7 @@ function readDeclaration(reading: Reading): DeclarationNode | undefined {
     stray(lexer)
     return undefined
   }
-  lexer.skip()
+  const newLine = lexer.skip()
   const colon = lexer.next === CHAR.colon && atColonHead(lexer.text, lexer.at)
   if (colon) {
     const span = { start: lexer.at, end: lexer.at + 1 }
@@ -79,46 +88,60 @@ function readDeclaration(reading: Reading): DeclarationNode | undefined {
     )
   }
   if (!colon && lexer.next !== CHAR.equals) {
-    noEquals(lexer, name)
+    noEquals(lexer, name, newLine)
     return undefined
   }
   lexer.at++
   reading.indent = indentOf(lexer.text, start) ?? 0
-  const kind = readKind(lexer)
-  if (kind === undefined) return undefined
-  const block = readBlock(reading)
+  const { kind, block } = readBody(reading)
   return { type: 'declaration', start, end: lexer.at, name, kind, block }
 }
 
-/** The words of a kind, up to its `{`; undefined when there is none, which is told. */
-function readKind(lexer: Lexer): readonly WordNode[] | undefined {
+/** What a declaration is: the words of its kind, and its block. Where they cannot be read, which is told, there is still the name. */
+function readBody(reading: Reading): Pick<DeclarationNode, 'kind' | 'block'> {
+  const { lexer } = reading
   const behind = lexer.at
   if (lexer.skip() && lexer.next !== CHAR.openBlock && atNextDeclaration(lexer)) {
     endOfLine(lexer, behind, 'a kind such as `llm openai`')
-    return undefined
+    return nothing(lexer)
   }
   const first = atValue(lexer) ? undefined : readName(lexer)
   if (first === undefined) {
-    expected(
-      lexer,
-      'a kind such as `llm openai`',
-      lexer.at,
-      'only blocks with a kind stand outside: `name = kind { … }`',
-    )
-    if (lexer.next === CHAR.openBlock) return []
+    const dotted = /^\p{L}[\p{L}\p{N}_-]*[./:]\p{L}[\p{L}\p{N}_-]*(?=[ \t]*\{)/u.exec(lexer.restOfLine())?.[0]
+    const hint =
+      dotted === undefined
+        ? 'only blocks with a kind stand outside: `name = kind { … }`'
+        : `a blank stands between the words of a kind: \`${dotted.replace(/[./:]/, ' ')}\``
+    expected(lexer, 'a kind such as `llm openai`', lexer.at, hint)
+    if (lexer.next === CHAR.openBlock) return { kind: [], block: readBlock(reading) }
     skipToDeclaration(lexer)
-    return undefined
+    return nothing(lexer)
   }
   const second = lexer.skip() ? readSecondWord(lexer, false) : readName(lexer)
+  const kind = second === undefined ? [first] : [first, second]
   const end = second?.end ?? first.end
   const newLine = lexer.skip() || lexer.text.slice(end, lexer.at).search(/[\r\n]/) >= 0
-  if (lexer.next !== CHAR.openBlock) {
-    const what = second === undefined ? 'another word of the kind, or `{`' : '`{`'
-    if (newLine || lexer.atEnd) endOfLine(lexer, end, what)
-    else expected(lexer, what)
-    if (!passToBlock(lexer)) return undefined
+  if (lexer.next === CHAR.openBlock) return { kind, block: readBlock(reading) }
+  const what = second === undefined ? 'another word of the kind, or `{`' : '`{`'
+  if (newLine || lexer.atEnd) endOfLine(lexer, end, what)
+  else expected(lexer, what)
+  // Entries follow: then only the brace is missing.
+  if (newLine && atEntry(lexer.text, lexer.at) && !atDeclaration(lexer.text, lexer.at) && !atTopLevel(reading)) {
+    return { kind, block: readBlock(reading, true) }
   }
-  return second === undefined ? [first] : [first, second]
+  if (!newLine && passToBlock(lexer)) return { kind, block: readBlock(reading) }
+  if (newLine && !lexer.atEnd && !atNextDeclaration(lexer)) skipToDeclaration(lexer)
+  return nothing(lexer)
+}
+
+function nothing(lexer: Lexer): Pick<DeclarationNode, 'kind' | 'block'> {
+  const block: BlockNode = { type: 'block', start: lexer.at, end: lexer.at, entries: [], broken: true }
+  return { kind: [], block }
+}
+
+/** True for `name =` that is not indented more than the declaration before it: one that begins anew, if only with a mistake. */
+function atTopLevel({ lexer, indent }: Reading): boolean {
+  return (indentOf(lexer.text, lexer.at) ?? 0) <= indent && atNextDeclaration(lexer)
 }
 
 /** True for `debug = true`: a value, and no kind that is called so. */
@@ -155,7 +178,7 @@ function stray(lexer: Lexer): void {
     lexer.at++
     return
   }
-  if (atMisnamed(lexer.text, lexer.at)) {
+  if (!/^[<>/*]/.test(lexer.restOfLine()) && atMisnamed(lexer.text, lexer.at)) {
     const quoted = code === CHAR.quote || code === CHAR.apostrophe
     const hint = quoted
       ? 'a name stands without quotes'
@@ -170,7 +193,11 @@ function stray(lexer: Lexer): void {
 
 function freeText(lexer: Lexer, start: number): void {
   const line = lexer.restOfLine(start).trimEnd()
-  const hint = line.startsWith('//') || line.startsWith('/*') ? 'comments begin with `#`' : undefined
+  const hint = /^(?:\/\/|\/\*|--|;)/.test(line)
+    ? 'comments begin with `#`'
+    : line.includes('->')
+      ? 'the key `to` says where output goes'
+      : undefined
   const span = { start, end: start + line.length }
   lexer.log.add(
     'free-text',
@@ -178,19 +205,21 @@ function freeText(lexer: Lexer, start: number): void {
     `found \`${clip(line)}\`, expected a declaration such as \`name = kind { … }\``,
     hint,
   )
-  skipToDeclaration(lexer)
+  skipToDeclaration(lexer, true)
 }
 
-function noEquals(lexer: Lexer, name: WordNode): void {
-  const headless =
-    lexer.next === CHAR.openBlock ||
-    /^[\p{L}\p{M}\p{N}_-]+(?:[ \t]+[\p{L}\p{M}\p{N}_-]+)?[ \t]*\{/u.test(lexer.restOfLine())
-  if (!headless) {
+const WORDS = '[\\p{L}\\p{M}\\p{N}_-]+(?:[ \\t]+[\\p{L}\\p{M}\\p{N}_-]+)?[ \\t]*'
+const HEADLESS = new RegExp(`^${WORDS}(?:=[ \\t]*${WORDS})?\\{`, 'u')
+
+function noEquals(lexer: Lexer, name: WordNode, newLine: boolean): void {
+  const rest = lexer.restOfLine()
+  if (lexer.next !== CHAR.openBlock && (newLine || !HEADLESS.test(rest))) {
     lexer.at = name.start
     freeText(lexer, name.start)
     return
   }
-  expected(lexer, `\`=\` behind \`${clip(name.text)}\``)
+  const hint = rest.includes('=') ? 'a name is one word: `name = kind { … }`' : undefined
+  expected(lexer, `\`=\` behind \`${clip(name.text)}\``, lexer.at, hint)
   passToBlock(lexer)
   skipBalanced(lexer)
 }

@@ -10,6 +10,8 @@ const TEXT = `"(?:[^"\\\\\\r\\n]|\\\\.)*"|'(?:[^'\\\\\\r\\n]|\\\\.)*'`
 const HEAD = `${WORD}(?:[ \\t]+${WORD})?[ \\t]*\\{`
 const DECLARATION = new RegExp(`${WORD}[ \\t]*=[ \\t]*${HEAD}`, 'uy')
 const TOP = new RegExp(`${WORD}[ \\t]*(?:=|:[ \\t]*${HEAD})|include[ \\t]+["']`, 'uy')
+const HEADED = new RegExp(`${WORD}[ \\t]*[:=][ \\t]*${HEAD}|include[ \\t]+["']`, 'uy')
+const WORDS = new RegExp(`(?:[ \\t]*,[ \\t]*(?:${WORD}|${TEXT})(?![ \\t]*[:=\\p{L}\\p{M}\\p{N}_{-]))+`, 'uy')
 const COLON_HEAD = new RegExp(`:[ \\t]*${HEAD}`, 'uy')
 const MISNAMED = new RegExp(`[^\\s={}#]+[ \\t]*=[ \\t]*${HEAD}`, 'uy')
 const ENTRY = new RegExp(`(?:[\\p{L}\\p{N}_][\\p{L}\\p{M}\\p{N}_./-]*|${TEXT})[ \\t]*[:=](?!//)`, 'uy')
@@ -82,16 +84,23 @@ export function skipEntry(lexer: Lexer): void {
   }
 }
 
-/** Passes everything up to a line on which a declaration or an include begins; returns where the last of it ends. */
-export function skipToDeclaration(lexer: Lexer): number {
-  let end = lexer.at
+/**
+ * Passes everything up to a line on which a declaration or an include begins. With `whole`, only up to one with a kind: in another language
+ * `model = "gpt"` may stand on every line.
+ */
+export function skipToDeclaration(lexer: Lexer, whole = false): void {
+  const top = whole ? HEADED : TOP
   while (!lexer.atEnd) {
     if (lexer.next === CHAR.openBlock) skipBalanced(lexer)
     else passOne(lexer)
-    end = lexer.at
-    if (lexer.skip() && (looksLike(TOP, lexer.text, lexer.at) || atMisnamed(lexer.text, lexer.at))) break
+    if (lexer.skip() && (looksLike(top, lexer.text, lexer.at) || atMisnamed(lexer.text, lexer.at))) break
   }
-  return end
+}
+
+/** Passes words between commas: items of a list that has no brackets. */
+export function skipWords(lexer: Lexer): void {
+  WORDS.lastIndex = lexer.at
+  if (WORDS.test(lexer.text)) lexer.at = WORDS.lastIndex
 }
 
 function passOne(lexer: Lexer): void {

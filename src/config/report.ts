@@ -39,6 +39,14 @@ export class Report {
     this.#put(this.onlyChecks ? 'warning' : 'error', source, span, code, message, hint)
   }
 
+  /** Forgets that a bare word was read as a text where it is wrong altogether. */
+  #drop(file: string, start: number): void {
+    const index = this.#found.findIndex(
+      (one) => one.code === 'bare-text' && one.file === file && one.span.start === start,
+    )
+    if (index >= 0) this.#found.splice(index, 1)
+  }
+
   #put(
     severity: Diagnostic['severity'],
     source: Source,
@@ -48,6 +56,7 @@ export class Report {
     hint: string | undefined,
   ): void {
     const { line, column } = source.positionAt(start)
+    if (severity === 'error') this.#drop(source.name, start)
     this.#found.push({
       severity,
       code,

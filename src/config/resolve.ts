@@ -72,7 +72,7 @@ export function resolveUnits(units: readonly Unit[], catalog: Catalog, variables
       names,
       part: (part, key) => makePart(part, key, name, source),
     }
-    const taken = takeEntries(node.block, span, definition, context, {
+    const taken = takeEntries(node.block, span, definition, node.kind.length === 1, context, {
       refer: (to, key, at) => void edges.push({ from: name, to, key, source, span: at }),
       roleOf: (one) => roles.get(one)?.role,
       bus: (url, at) => takeBus({ url, source, span: at }),
@@ -157,7 +157,8 @@ function kindOf(
   const role = entryOf(node.block, 'role')
   const choice = chooseKind(catalog, words, name, role === undefined ? undefined : wordOf(role))
   if ('definition' in choice) return choice.definition
-  report.error(source, spanOf(node.kind), choice.code, choice.message, choice.hint)
+  const at = choice.isRole === true && role !== undefined ? role.value : spanOf(node.kind)
+  report.error(source, at, choice.code, choice.message, choice.hint)
   return undefined
 }
 

@@ -1,5 +1,6 @@
+import { nearest } from '../component/nearest.ts'
 import type { ScriptSpec, Setting } from '../component/spec.ts'
-import type { BlockNode, ValueNode } from './ast.ts'
+import type { BlockNode, Span, ValueNode } from './ast.ts'
 import type { Report } from './report.ts'
 import { keySetting, settingOf, type ValueContext } from './setting.ts'
 import type { Source } from './source.ts'
@@ -41,11 +42,12 @@ export function scriptsOf(key: 'hooks' | 'pipes', node: ValueNode, context: Valu
 function scriptOf(key: 'hooks' | 'pipes', block: BlockNode, context: ValueContext): readonly PlacedScript[] {
   const { source, report } = context
   const found = new Map<Part, { readonly node: ValueNode; readonly value: Setting | undefined }>()
+  const unknown: { readonly name: string; readonly at: Span; readonly near: string | undefined }[] = []
   for (const entry of block.entries) {
     const name = keySetting(entry.key, context)
     const part = partOf(name)
     if (part === undefined) {
-      unknownPart(key, name, entry.key, report, source)
+      unknown.push({ name, at: entry.key, near: nearest(name, Object.values(NAMES).flat()) })
       continue
     }
     // A bare word stands for itself here: neither an event nor a function is a component.
@@ -57,14 +59,23 @@ function scriptOf(key: 'hooks' | 'pipes', block: BlockNode, context: ValueContex
   for (const part of ['event', 'script', 'function'] as const) {
     const given = found.get(part)
     if (given === undefined) {
-      report.error(source, block, 'missing-key', `one of "${key}" has no "${NAMES[part][0]}"`)
       isWhole = false
+      // It may be what could not be read.
+      if (block.broken === true) continue
+      const text = `one of "${key}" has no "${NAMES[part][0]}"`
+      const slip = unknown.find(({ near }) => near !== undefined && partOf(near) === part)
+      if (slip === undefined) report.error(source, block, 'missing-key', text)
+      else {
+        unknown.splice(unknown.indexOf(slip), 1)
+        report.error(source, slip.at, 'missing-key', `${text}, found "${slip.name}"`, `did you mean "${slip.near}"?`)
+      }
     } else if (given.value === undefined) isWhole = false
     else if (typeof given.value !== 'string' || given.value === '') {
       report.error(source, given.node, 'wrong-type', `"${NAMES[part][0]}" must be a text`)
       isWhole = false
     } else one[part] = given.value
   }
+  for (const { name, at } of unknown) unknownPart(key, name, at, report, source)
   const optional = found.get('optional')
   if (optional?.value !== undefined && typeof optional.value !== 'boolean') {
     report.error(source, optional.node, 'wrong-type', '"optional" must be true or false')
@@ -84,13 +95,7 @@ function partOf(name: string): Part | undefined {
   return (Object.keys(NAMES) as Part[]).find((part) => (NAMES[part] as readonly string[]).includes(name))
 }
 
-function unknownPart(
-  key: string,
-  name: string,
-  at: { readonly start: number; readonly end: number },
-  report: Report,
-  source: Source,
-): void {
+function unknownPart(key: string, name: string, at: Span, report: Report, source: Source): void {
   const known = Object.values(NAMES).map(([first]) => first)
   report.warning(source, at, 'unknown-key', `"${key}" knows no "${name}"`, `there are ${known.join(', ')}`)
 }

@@ -77,6 +77,8 @@ export function textSetting({ parts }: TextNode, context: ValueContext): string 
 
 /** The value of a variable; undefined, and told with its place, when it is not set. */
 export function variableSetting(node: VariableNode, { source, report, variables }: ValueContext): string | undefined {
+  // Without a name it could not be read, which was told.
+  if (node.name === '') return undefined
   const value = variables.value(node.name)
   if (value !== undefined) return value
   report.here(
@@ -95,7 +97,9 @@ export function referenceTo(name: string, span: Span, context: ValueContext): Re
     context.referred?.(name, span)
     return new Reference(name)
   }
-  reportUnknown(name, span, context, `a text is written in quotes: "${name}"`)
+  const isVariable = /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$/.test(name)
+  const other = isVariable ? `the value of a variable is written $${name}` : `a text is written in quotes: "${name}"`
+  reportUnknown(name, span, context, other)
   return undefined
 }
 

@@ -22,7 +22,7 @@ function targetOf(node: ValueNode, context: ValueContext): string | undefined {
     case 'variable': {
       const text = node.type === 'text' ? textSetting(node, context) : variables.value(node.name)
       if (text === undefined) {
-        if (node.type === 'variable') {
+        if (node.type === 'variable' && node.name !== '') {
           report.here(source, node, 'unset-variable', `the variable ${node.name} is not set`)
         }
         return undefined

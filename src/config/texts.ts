@@ -18,6 +18,10 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/y
 const BARE_VARIABLE = /\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))/y
+/** As a text of its own it is meant to be a variable: `"$OPENAI_API_KEY"`. */
+const NAMED = /^\$[A-Z][A-Z0-9_]+$/
+/** `${NAME:-value}` and `$ NAME`, up to their end: what other languages write, or fingers. */
+const ODD_VARIABLE = /\$(?:\{[^{}\r\n]*\}?|[ \t]+[A-Za-z_][A-Za-z0-9_]*(?=[ \t]*(?:[,}\]#\r\n]|$)))/y
 const CODE_POINT = /u(?:([\da-fA-F]{4})|\{([\da-fA-F]{1,8})\})/y
 /** Up to here a text is as it stands. */
 const PLAIN = /[^"'\\\r\n$]+/y
@@ -48,6 +52,7 @@ function readPieces(lexer: Lexer, start: number): TextNode {
   if (lines) passLineEnd(lexer)
   const parts: (string | VariableNode)[] = []
   let piece = ''
+  let broken: true | undefined
   const flush = () => {
     if (piece !== '') parts.push(piece)
     piece = ''
@@ -65,8 +70,14 @@ function readPieces(lexer: Lexer, start: number): TextNode {
     }
     if (lexer.atEnd || (!lines && isLineEnd(code))) {
       unclosed(lexer, start, close)
+      broken = true
       if (lines) lexer.endsInText = true
-      else lexer.at = textEnd(text, start)
+      else {
+        const end = textEnd(text, start)
+        // `{ a: "b` at the very end lacks the brace as well; the quote is told.
+        if (lexer.atEnd && end === lexer.at) lexer.endsInText = true
+        lexer.at = lexer.atEnd ? end : brokenEnd(lexer, start)
+      }
       break
     }
     if (code === CHAR.backslash) {
@@ -83,11 +94,22 @@ function readPieces(lexer: Lexer, start: number): TextNode {
     }
   }
   flush()
-  const node = { type: 'text', start, end: lexer.at, quote, parts } as const
+  const node = {
+    type: 'text',
+    start,
+    end: lexer.at,
+    quote,
+    parts,
+    ...(broken === undefined ? {} : { broken }),
+  } as const
   return checked(lines ? { ...node, lines: true } : node, lexer)
 }
 
 function checked(node: TextNode, lexer: Lexer): TextNode {
+  const [only] = node.parts
+  if (node.parts.length === 1 && typeof only === 'string' && only.startsWith('$') && NAMED.test(only)) {
+    lexer.log.add('quoted-variable', node, `the text \`${only}\` stays as it is`, `write ${only} without quotes`)
+  }
   for (const part of node.parts) {
     if (typeof part !== 'string' || part.isWellFormed()) continue
     lexer.log.add('bad-escape', node, 'found half a surrogate pair, expected a whole character', 'write `\\u{…}`')
@@ -105,7 +127,13 @@ export function readVariable(lexer: Lexer): VariableNode {
   while (!lexer.atEnd && (goesOn(lexer.text, lexer.at) || lexer.next === CHAR.dollar)) lexer.at++
   const name = match?.[1] ?? match?.[2] ?? ''
   if (match === null) {
-    lexer.log.add('bad-variable', { start, end }, `found ${lexer.describe(end)} behind \`$\`, expected a name`)
+    ODD_VARIABLE.lastIndex = start
+    const odd = ODD_VARIABLE.exec(lexer.text)?.[0]
+    if (odd !== undefined) lexer.at = start + odd.length
+    const hint = odd?.startsWith('${')
+      ? 'between the braces stands a name and nothing else; a default goes into a file .env'
+      : undefined
+    lexer.log.add('bad-variable', { start, end }, `found ${lexer.describe(end)} behind \`$\`, expected a name`, hint)
   } else if (lexer.at > end) {
     const rest = lexer.text.slice(end, lexer.at)
     lexer.log.add(
@@ -115,7 +143,8 @@ export function readVariable(lexer: Lexer): VariableNode {
       `write "\${${name}}${rest}"`,
     )
   }
-  return { type: 'variable', start, end: lexer.at, name }
+  // Without a name there is nothing to look up, and nothing more to tell.
+  return { type: 'variable', start, end: lexer.at, name: lexer.at > end ? '' : name }
 }
 
 function readInnerVariable(lexer: Lexer): VariableNode | string {
@@ -188,6 +217,33 @@ function beforeClosers(text: string, start: number, end: number): number {
   const closers = /[\s,}\]]*$/.exec(content)![0]
   if (!/[}\]]/.test(closers) || /[{[]/.test(content)) return end
   return end - closers.length
+}
+
+const MOST_LINES = 50
+/** An entry, a declaration, or the end of a block. */
+const NOT_TEXT =
+  /^[ \t]*(?:[}\]]|[\p{L}_][\p{L}\p{N}_-]*[ \t]*[:=][ \t]*(?:["'[{$]|\p{L}[\p{L}\p{N}_-]*(?:[ \t]+\p{L}[\p{L}\p{N}_-]*)?[ \t]*[{,]?[ \t]*$|\d))/u
+
+/**
+ * Where reading goes on behind a text that is not closed on its line: behind its quote if that stands on one of the next lines, with nothing
+ * between them that looks like an entry; else at the end of the line.
+ */
+function brokenEnd(lexer: Lexer, start: number): number {
+  const { text } = lexer
+  const quote = text[start]!
+  let at = lexer.at
+  for (let count = 0; count < MOST_LINES && at < text.length; count++) {
+    while (isLineEnd(text.charCodeAt(at))) at++
+    const end = lexer.lineEnd(at)
+    const line = text.slice(at, end)
+    if (NOT_TEXT.test(line)) break
+    const [behind = '', ...more] = line.split(quote).slice(1)
+    if (line.includes(quote)) {
+      return more.length === 0 && /^[\s,}\]]*(?:#.*)?$/.test(behind) ? end - behind.length : textEnd(text, start)
+    }
+    at = end
+  }
+  return textEnd(text, start)
 }
 
 function unclosed(lexer: Lexer, start: number, close: string): void {

@@ -103,9 +103,9 @@ test('[W69] the required keys of each kind', () => {
     ]),
   )
   expect(required).toMatchObject({
-    'llm openai': ['api_key'],
-    'llm claude': ['api_key'],
-    'llm hugging_face': ['api_key'],
+    'llm openai': ['api_key or OPENAI_API_KEY'],
+    'llm claude': ['api_key or ANTHROPIC_API_KEY'],
+    'llm hugging_face': ['api_key or HF_TOKEN'],
     'llm ollama': ['model'],
     'knowledge_base chroma': ['api_key'],
     'input push_to_talk': ['api_key'],

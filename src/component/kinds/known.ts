@@ -88,6 +88,8 @@ export const KNOWN_KINDS: readonly KindDefinition[] = [
       container_name: { type: 'text', default: 'coding-env', summary: 'the container' },
       setup_scripts: { type: 'texts', summary: 'run while the image is made' },
       startup_scripts: { type: 'texts', summary: 'run when the container starts' },
+      dockerfile: TEXT('how the image is made'),
+      embedding_model: TEXT('what puts the code into the database'),
       environment_variables: { type: 'block', summary: 'variables in the container' },
       vector_db: { type: 'reference', roles: ['knowledge-base'], summary: 'where the code is searched' },
     },

@@ -207,7 +207,7 @@ test('[W75] with planning the model writes a plan first, without tools', async (
 
 test('[W75] cache says that it comes later', async () => {
   await using run = await team({ agent: { cache: true }, answers: ['x'] })
-  expect(run.told).toContain('"bob": `cache` comes later and has no effect yet')
+  expect(run.told).toContain('"bob": `cache` has no effect: plans are not kept, each question is worked on anew')
 })
 
 test('[W75] ask_user asks the person of the session, who answers with the next line', async () => {

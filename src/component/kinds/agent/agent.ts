@@ -12,6 +12,8 @@ import { isRecord, jsonOf, textOf, toolRequestOf } from '../text.ts'
 import { makeAsker } from './ask-user.ts'
 import { type LoopHost, runLoop } from './loop.ts'
 
+const NO_PLANS = 'plans are not kept, each question is worked on anew'
+
 const AGENT_KEYS: Readonly<Record<string, KeyRule>> = {
   tools: {
     type: 'references',
@@ -19,11 +21,12 @@ const AGENT_KEYS: Readonly<Record<string, KeyRule>> = {
     summary: 'components that it may ask',
   },
   planning: { type: 'flag', default: false, summary: 'has the model write a plan before it begins' },
-  cache: {
-    type: 'flag',
-    default: false,
-    summary: 'keeps plans for questions that come again; comes later, has no effect yet',
-  },
+  cache: { type: 'flag', default: false, summary: 'keeps plans for questions that come again', noEffect: NO_PLANS },
+  graph_cache: { type: 'flag', default: false, summary: 'the same as `cache`', noEffect: NO_PLANS },
+  workflows: { type: 'flag', default: false, summary: 'records what was done, to do it again', noEffect: NO_PLANS },
+  uri: { type: 'text', summary: 'where plans were kept', noEffect: NO_PLANS },
+  user: { type: 'text', summary: 'who keeps them', noEffect: NO_PLANS },
+  password: { type: 'text', secret: true, summary: 'the password of the user', noEffect: NO_PLANS },
   max_rounds: { type: 'whole', min: 1, max: 1_000, default: 1_000, summary: 'how often the model may ask for tools' },
   max_tokens: {
     type: 'whole',
@@ -39,6 +42,9 @@ const AGENT_KEYS: Readonly<Record<string, KeyRule>> = {
   },
   ask_timeout: { type: 'duration', min: 0.001, default: 300, summary: 'how long `ask_user` waits' },
 }
+
+const NO_MODEL =
+  'it has an "api_key" and no "model": declare an llm (`llm echo`, `llm scripted`) and name it as its model'
 
 /** `agent llm`: works on a question with a model and tools. */
 export const AGENT: KindDefinition = defineKind({
@@ -56,13 +62,11 @@ export const AGENT: KindDefinition = defineKind({
       summary: 'the key of its own client of OpenAI, which swarmbus does not have yet: name a `model` beside it',
     },
   },
+  cannotRun: (has) => (has('api_key') && !has('model') ? NO_MODEL : undefined),
   async make(spec, context) {
     const settings = settingsOf(spec, AGENT)
     const name = settings.name('model')
-    if (name === undefined)
-      throw settings.fault(
-        'it has an "api_key" and no "model": declare an llm (`llm echo`, `llm scripted`) and name it as its model',
-      )
+    if (name === undefined) throw settings.fault(NO_MODEL)
     const model = modelOf(context.behaviour(name))
     if (model === undefined)
       throw settings.fault(`"${name}" is no llm that an agent can use (see the provider contract)`)
@@ -103,7 +107,9 @@ function agentBehaviour(
   const tools = new Map(settings.names('tools').map((name) => [name, context.behaviour(name)] as const))
   const stepMs = settings.ms('timeout') as number
   const asker = makeAsker(context)
-  if (settings.flag('cache')) context.tell(`"${spec.name}": \`cache\` comes later and has no effect yet`)
+  for (const key of ['cache', 'graph_cache', 'workflows']) {
+    if (settings.flag(key)) context.tell(`"${spec.name}": \`${key}\` has no effect: ${NO_PLANS}`)
+  }
   const asTool: ToolDescription = {
     name: 'ask',
     summary: settings.text('description') ?? `asks the agent "${spec.name}"`,

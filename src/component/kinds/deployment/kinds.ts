@@ -16,6 +16,11 @@ const SERVER_KEYS: Readonly<Record<string, KeyRule>> = {
   timeout: { type: 'duration', min: 0.001, default: 60, summary: 'how long a component may take for an answer' },
 }
 
+const ALWAYS: Readonly<Record<string, KeyRule>> = {
+  health_checks: { type: 'flag', default: true, summary: '`GET /health`', noEffect: 'it is always there' },
+  component_discovery: { type: 'flag', default: true, summary: '`GET /components`', noEffect: 'it is always there' },
+}
+
 const LISTED: KeyRule = {
   type: 'references',
   summary: 'the components that are served; without it all that can be asked',
@@ -25,7 +30,7 @@ const DEPLOYMENT_SERVER: KindDefinition = defineKind({
   kind: 'deployment server',
   role: 'deployment',
   summary: 'serves components over HTTP from this process',
-  keys: { ...KEYS, ...SERVER_KEYS, components: LISTED },
+  keys: { ...KEYS, ...SERVER_KEYS, ...ALWAYS, components: LISTED },
   make: (spec, context) => componentServer(spec, settingsOf(spec, DEPLOYMENT_SERVER), context),
 })
 
@@ -51,7 +56,11 @@ export const DEPLOYMENT_KINDS: readonly KindDefinition[] = [
     kind: 'deployment docker',
     role: 'deployment',
     summary: 'each component runs in a container',
-    keys: KEYS,
+    keys: {
+      ...KEYS,
+      image: { type: 'text', summary: 'the image of its containers' },
+      ports: { type: 'block', summary: 'ports of its containers' },
+    },
     unavailable:
       'swarmbus does not start containers yet: use `deployment local` or `deployment server`, in a container of your own if need be',
   }),

@@ -22,7 +22,12 @@ export const API_INPUT: KindDefinition = defineKind({
   summary: 'takes input by WebSocket and HTTP, and tells each client the events of its session',
   keys: {
     ...netKeys(8_000),
-    local: { type: 'flag', default: true, summary: 'has no effect: `host` says who can reach it' },
+    local: {
+      type: 'flag',
+      default: true,
+      summary: 'from older files: only this machine can reach it',
+      noEffect: '`host` says who can reach it',
+    },
     max_clients: { type: 'whole', min: 1, default: 1_000, summary: 'most sockets at once' },
     ping: { type: 'duration', min: 0.1, default: 30, summary: 'how often a silent socket is asked for a sign of life' },
     timeout: {

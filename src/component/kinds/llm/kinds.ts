@@ -54,17 +54,17 @@ export const LLM_KINDS: readonly LlmKind[] = [
       }
     },
   },
-  provider('openai', 'models of OpenAI', 'gpt-4o-mini', true),
-  provider('claude', 'models of Anthropic', 'claude-sonnet-4-20250514', true),
-  provider('ollama', 'models on this machine, by Ollama', undefined, false),
-  provider('hugging_face', 'models of Hugging Face', 'Mixtral-8x7B-Instruct-v0.1', true),
+  provider('openai', 'models of OpenAI', 'gpt-4o-mini', 'OPENAI_API_KEY'),
+  provider('claude', 'models of Anthropic', 'claude-sonnet-4-20250514', 'ANTHROPIC_API_KEY'),
+  provider('ollama', 'models on this machine, by Ollama', undefined, undefined),
+  provider('hugging_face', 'models of Hugging Face', 'Mixtral-8x7B-Instruct-v0.1', 'HF_TOKEN'),
 ]
 
 /** Every llm. */
 export const LLMS: readonly KindDefinition[] = LLM_KINDS.map(llmKind)
 
 /** A provider whose client comes later: the checker knows its keys, the start refuses it. */
-function provider(word: string, summary: string, model: string | undefined, hasKey: boolean): LlmKind {
+function provider(word: string, summary: string, model: string | undefined, variable: string | undefined): LlmKind {
   return {
     kind: `llm ${word}`,
     summary,
@@ -74,7 +74,7 @@ function provider(word: string, summary: string, model: string | undefined, hasK
         summary: 'which model',
         ...(model === undefined ? { required: true } : { default: model }),
       },
-      api_key: { type: 'text', secret: true, required: hasKey, summary: 'the key of the provider' },
+      api_key: { type: 'text', secret: true, required: variable ?? false, summary: 'the key of the provider' },
       base_url: { type: 'text', summary: 'where the provider is asked' },
       temperature: { type: 'number', min: 0, max: 2, summary: 'how freely it answers' },
       max_tokens: { type: 'whole', min: 1, summary: 'most tokens of an answer' },
