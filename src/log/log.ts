@@ -132,6 +132,11 @@ export interface Delivery extends Omit<Entry, 'type'> {
   readonly dueInMs: number
   /** A holder of this group died before: the promise of {@link begin} must be awaited before a handler starts. */
   readonly suspect: boolean
+  /**
+   * Monotonic milliseconds until which the lease lasts for sure, whatever time has passed on the way or while the process stood still.
+   * Undefined: for `ackWaitMs` from the hand-out on.
+   */
+  readonly sureUntilMs?: number
   /** Says that a handler starts. A promise, awaited first, makes a crash inside the handler count as an attempt. */
   begin(): Promise<void> | undefined
   /** Resolves once the settlement, with the entry that goes along, is kept in one atomic step. */

@@ -85,7 +85,7 @@ export class Handling implements KeptNote {
     story: Story,
     account: object,
     policy: Policy,
-    nowMs: number,
+    leasedUntilMs: number,
   ) {
     this.#settler = settler
     this.lane = lane
@@ -94,7 +94,7 @@ export class Handling implements KeptNote {
     this.retry = retryOf(policy, leased.message)
     this.isOnce = modeOf(policy, leased.message) === 'at-most-once'
     this.attempt = leased.attempt
-    this.leasedUntilMs = nowMs + policy.ackWaitMs
+    this.leasedUntilMs = leasedUntilMs
     this.message = Envelope.forGroup(leased.message as Envelope, account, this)
   }
 

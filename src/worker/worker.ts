@@ -352,11 +352,10 @@ export class GroupWorker implements Settler {
       this.#watch(leased.settle('skipped'), undefined)
       return
     }
-    if (leased.attempt > 1)
-      for (const one of this.#inHand)
-        if (one.adopts(lane, leased, this.#host.env.monotonicMs() + this.channel.policy.ackWaitMs)) return
+    const sureMs = leased.sureUntilMs ?? this.#host.env.monotonicMs() + this.channel.policy.ackWaitMs
+    if (leased.attempt > 1) for (const one of this.#inHand) if (one.adopts(lane, leased, sureMs)) return
     const account = this.#host.accountOf(leased.message.topic)
-    const handling = new Handling(this, lane, leased, story, account, this.channel.policy, this.#host.env.monotonicMs())
+    const handling = new Handling(this, lane, leased, story, account, this.channel.policy, sureMs)
     this.#inHand.add(handling)
     lane.inHand++
     this.renewal.begin()

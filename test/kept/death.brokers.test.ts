@@ -35,7 +35,10 @@ describe.each(BROKERS)('on $name', ({ make }) => {
     await Promise.all(numbers(496, 4).map((n) => bus.publish('work.a', n, n % 3 === 0 ? { session: `s${n % 7}` } : {})))
     await dying.kill()
     await until(async () => (await ledgerOf(bus)).acked === 500, 'all 500')
-    const done = others.flatMap((one) => one.after('done')).map(Number)
+    const said = (): readonly string[] => others.flatMap((one) => one.after('done'))
+    // Said before it was settled, and on its way through a pipe.
+    await until(() => said().length >= 500, 'what they said')
+    const done = said().map(Number)
     expect(new Set(done)).toEqual(new Set(numbers(500)))
     expect(done).toHaveLength(500)
     // What was begun and not finished is marked: it has cost an attempt.

@@ -3,7 +3,7 @@ import type { Env, Timer } from '../../kit/env.ts'
 import { BusError } from '../../kit/errors.ts'
 import type { Ear } from './ear.ts'
 import { isOtherEpoch, isWrongType } from './faults.ts'
-import { SCRIPTS } from './scripts.ts'
+import { READING, SCRIPTS } from './scripts.ts'
 
 /** Milliseconds between two signs of life of a process with consumers, and between two looks whether all is there. */
 const BEAT_MS = 1_000
@@ -306,7 +306,8 @@ export class Channel {
     const fresh = `${this.#fresh}.${++this.#calls}`
     const caller = `${this.#fixed},"fresh":"${fresh}","idle":${idle}${epoch}${this.#living ? ',"living":1' : ''}}`
     const reply = await this.link.run(script, this.#keys, [caller, ...args], timeoutMs)
-    if (sentMs > this.#heardMs) this.#heardMs = sentMs
+    // From the last call on that moved the clock: otherwise leases would last longer for every look at figures.
+    if (sentMs > this.#heardMs && !READING.has(script)) this.#heardMs = sentMs
     return reply
   }
 }

@@ -49,14 +49,22 @@ export class LeasedByRedis implements Delivery {
   marked = false
   /** Monotonic milliseconds after which the lease has surely run out. */
   untilMs: number
+  readonly sureUntilMs: number
   /** Of a wait that it keeps. */
   waiting = false
   readonly #lessor: RedisLessor
 
-  constructor(lessor: RedisLessor, seat: unknown, untilMs: number, out: HandOut) {
+  /** The server was asked and has answered at two times of the monotonic clock; the lease of `leaseMs` began between them. */
+  constructor(
+    lessor: RedisLessor,
+    seat: unknown,
+    lease: { readonly askedMs: number; readonly answeredMs: number; readonly leaseMs: number },
+    out: HandOut,
+  ) {
     this.#lessor = lessor
     this.seat = seat
-    this.untilMs = untilMs
+    this.untilMs = lease.answeredMs + lease.leaseMs + out.dueInMs
+    this.sureUntilMs = lease.askedMs + lease.leaseMs + out.dueInMs
     this.number = out.offset
     this.token = out.token
     this.run = out.run

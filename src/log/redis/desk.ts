@@ -230,6 +230,7 @@ export class Desk implements Source, Listener {
     const leaseMs = Math.ceil(consumer.ackWaitMs + buffered)
     const id = this.#id
     const args = [this.stream, this.group, id, this.#from, seat.id, most, asked, MOST_BYTES, leaseMs, asked].map(String)
+    const askedMs = this.#nowMs()
     let taken: Taken
     try {
       const reply = await this.#channel.change(SCRIPTS.take, args)
@@ -250,13 +251,13 @@ export class Desk implements Source, Listener {
     if (this.#id === 0) this.#id = taken.id
     for (const offset of taken.bad) this.#host.onBad(this.stream, offset, 'lost')
     const drained = seat.buffer.size === 0
-    const untilMs = this.#nowMs() + leaseMs
+    const lease = { askedMs, answeredMs: this.#nowMs(), leaseMs }
     for (const out of taken.out) {
       this.#channel.saw(this.stream, out.offset)
-      const one = new LeasedByRedis(this.#lessor, seat, untilMs + out.dueInMs, out)
+      const one = new LeasedByRedis(this.#lessor, seat, lease, out)
       if (out.message === undefined) {
         // It is there, but it is no message.
-        void this.#settler.step(this, 's', one, untilMs, ['dropped']).catch(() => undefined)
+        void this.#settler.step(this, 's', one, one.untilMs, ['dropped']).catch(() => undefined)
         this.#host.onBad(this.stream, out.offset, 'damaged')
       } else if (present && !this.#closed) seat.buffer.push(one)
       else this.#lessor.giveBack(one)

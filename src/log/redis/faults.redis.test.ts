@@ -706,6 +706,24 @@ test('a lease that runs out comes to who has long been waiting, though its holde
   await Promise.all([holder.return?.(), waiter.return?.()])
 }, 20_000)
 
+test('[I4] a lease runs out in its time, however often somebody looks at figures meanwhile', async () => {
+  await using one = await open()
+  await using two = await open({ prefix: one.prefix })
+  await one.log.append('c/a', items(1))
+  const first = one.log.consume('c/a', 'g', { ackWaitMs: 500 })[Symbol.asyncIterator]()
+  expect((await first.next()).done).toBe(false)
+  const takenMs = performance.now()
+  const second = two.log.consume('c/a', 'g')[Symbol.asyncIterator]()
+  let got: IteratorResult<Delivery> | undefined
+  void second.next().then((result) => {
+    got = result
+  })
+  while (got === undefined && performance.now() - takenMs < 5_000) await two.log.streams('c')
+  expect(got).toMatchObject({ done: false, value: { attempt: 2 } })
+  expect(performance.now() - takenMs).toBeLessThan(2_500)
+  await Promise.all([first.return?.(), second.return?.()])
+})
+
 test('who waits because too many wait behind the owner of a session goes on when they are fewer', async () => {
   await using one = await open()
   await using two = await open({ prefix: one.prefix })

@@ -6,7 +6,7 @@
 // The token of an entry is that of the first and as much more as it lies behind it.
 
 /** Lua: runs of leases. What becomes of one entry alone takes it out of its run first. */
-export const RUNS = String.raw`
+export const RUNS = `
 local function parsed(text)
   local token, ends, ack, rest, consumer = string.match(text, '^(%d+);(%d+);(%d+);([^;]*);(.*)$')
   local left, n = {}, 0

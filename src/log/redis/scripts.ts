@@ -27,3 +27,13 @@ const made = {
 export const SCRIPTS = Object.freeze(
   Object.fromEntries(Object.entries(made).map(([name, lua]) => [name, redisScript(lua)])),
 ) as Readonly<Record<keyof typeof made, RedisScript>>
+
+/** Those that only read: the clock of the channel stays where it was. */
+export const READING: ReadonlySet<RedisScript> = new Set([
+  SCRIPTS.streams,
+  SCRIPTS.grouped,
+  SCRIPTS.range,
+  SCRIPTS.fitting,
+  SCRIPTS.find,
+  SCRIPTS.hurt,
+])
