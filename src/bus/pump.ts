@@ -1,3 +1,4 @@
+import { behalf } from '../kit/behalf.ts'
 import type { Clock } from '../kit/clock.ts'
 import type { Env } from '../kit/env.ts'
 import { Ring } from '../kit/ring.ts'
@@ -39,7 +40,12 @@ export class Pump {
   #lent = 0
   #waits = 0
   #waitMs = 0
-  readonly #run = (): void => this.#serve()
+  readonly #serveLine = (): void => this.#serve()
+  // The line is served on nobody's behalf: the publisher who happened to wake it up has nothing to do with the handlers of others.
+  readonly #run = (): void => {
+    if (behalf.leave === undefined) this.#serve()
+    else behalf.leave(this.#serveLine)
+  }
 
   constructor(env: Env, clock: Clock, limit: number) {
     this.#env = env
@@ -57,7 +63,8 @@ export class Pump {
   /** Serves one queue at once if the event loop has had its turns; for handlers that have just ended. */
   resume(queue: Queue): void {
     if (this.paused || this.#mustYield()) this.schedule(queue)
-    else queue.dispatch()
+    else if (behalf.leave === undefined) queue.dispatch()
+    else behalf.leave(() => queue.dispatch())
     if (this.#blocked.size > 0) this.#unblock()
   }
 

@@ -86,7 +86,7 @@ export interface Component {
   openStream(options?: StreamOptions): ComponentStream
   /** The parts of a stream by its reference (`stream:…`) or id. */
   readStream(reference: string): AsyncIterable<Chunk>
-  /** Adds to the figures of the handling in hand: tokens, cost and whatever else counts. */
+  /** Adds to the figures of the handling in hand, or, without one, of the component: tokens, cost and whatever else counts. */
   measure(figures: Measures): void
 }
 

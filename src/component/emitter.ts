@@ -6,9 +6,11 @@ import type { EmitOptions, EmitResult, EventInfo, RouteFailure } from './compone
 import { PIPE_HEADER, STOPPED_HEADER, TARGET_HEADER, WHY_HEADER } from './envelope.ts'
 import { isRouted, type Watcher } from './events.ts'
 import type { SwarmFault } from './fault.ts'
-import { type Frame, frameOf, within } from './frame.ts'
+import { type Frame, frameOf, type Work, within } from './frame.ts'
+import { markOf } from './mark.ts'
 import type { Member } from './member.ts'
 import { Outlet } from './outlet.ts'
+import { isThenable } from './parts.ts'
 import type { Payloads } from './payload.ts'
 import { Stopped, stopFault } from './stopped.ts'
 
@@ -22,6 +24,8 @@ export interface EmitterHost {
   /** Most messages in a chain, and most emits in one message. */
   readonly hopLimit: number
   targetsOf(name: string): readonly string[]
+  /** Why a component cannot emit; undefined when it can. */
+  refusal(member: Member): BusError | undefined
   fault(fault: SwarmFault): void
   /** The chain of components that came to the hop limit. */
   cycle(member: Member, event: string, path: readonly string[], error: unknown): void
@@ -29,6 +33,8 @@ export interface EmitterHost {
   readonly busy: Busy
   /** True when the bus has a log: then its receipts say when a message is over. */
   readonly isKept: boolean
+  /** True for a component of this process. */
+  isOwn(name: string): boolean
 }
 
 /** How an event goes on beside what its options say. */
@@ -37,8 +43,8 @@ interface Way extends EmitOptions {
   readonly targets?: readonly string[]
   /** It is a dead letter already: what stops it again is told to the caller, and makes no other one. */
   readonly isAgain?: boolean
-  /** Which event of the handling it is. */
-  readonly number?: number
+  /** What of the handling it is: see `mark.ts`. */
+  readonly mark?: string
 }
 
 /** The pipes of one event, and what comes behind them. */
@@ -68,13 +74,16 @@ export class Emitter {
   emit(member: Member, event: string, payload: unknown, options: Way = {}): Promise<EmitResult> {
     try {
       const { bus, payloads } = this.#host
+      const refusal = this.#host.refusal(member)
+      if (refusal !== undefined) return Promise.reject(refusal)
       const outer = frameOf(bus)
       const session = options.session ?? outer?.session
       const { name: component, kind } = member
       const time = this.#host.wallMs()
       const depth = (outer?.depth ?? 0) + 1
       if (depth > this.#host.hopLimit) return Promise.reject(this.#tooDeep(member, event))
-      const how = outer === undefined ? options : { ...options, number: outer.emits.count++ }
+      const how =
+        this.#host.isKept && outer?.work !== undefined ? withMark(options, event, payload, outer.work) : options
       const checked = payloads.has(event)
         ? payloads.create(event, payload, { component, kind, session, time })
         : payload
@@ -291,9 +300,13 @@ function frameFor(
     message: outer?.message,
     context: outer?.context,
     depth,
-    measures: outer?.measures ?? [],
-    emits: outer?.emits ?? { count: 0 },
+    work: outer?.work,
   }
+}
+
+function withMark(options: Way, event: string, payload: unknown, work: Work): Way {
+  const mark = options.mark ?? markOf(event, payload, work)
+  return mark === undefined ? options : { ...options, mark }
 }
 
 /** Sets, maps and bytes cannot be frozen: of them everybody gets a copy. */
@@ -301,12 +314,4 @@ function ownCopy(payload: unknown): unknown {
   const copy = copyData(payload)
   freezeAndLook(copy)
   return copy
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  try {
-    return typeof (value as Partial<PromiseLike<unknown>> | undefined)?.then === 'function'
-  } catch {
-    return false
-  }
 }

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Bus } from '../bus/bus.ts'
 import type { Context } from '../bus/handler.ts'
 import type { Publisher } from '../bus/publisher.ts'
+import { behalf } from '../kit/behalf.ts'
 import type { Message } from '../message/message.ts'
 import type { Measures } from './performance.ts'
 
@@ -16,10 +17,18 @@ export interface Frame {
   readonly context: Context | undefined
   /** How many emits led to this one without a message in between: a hook that emits what it hooks must end somewhere. */
   readonly depth: number
-  /** What the handling counts besides its time. */
+  /** The handling that it belongs to; undefined for what was not caused by a message. */
+  readonly work: Work | undefined
+}
+
+/** One handling, as everything that runs on its behalf shares it. */
+export interface Work {
+  /** What it counts besides its time. */
   readonly measures: Measures[]
-  /** How many events the handling has emitted: tells them apart, and the same way when it is done again. */
-  readonly emits: { count: number }
+  /** How often it has emitted the same, by what names it: see `mark.ts`. */
+  readonly marks: Map<string, number>
+  /** Its books are closed. */
+  isOver: boolean
 }
 
 /** Who is at work here. */
@@ -30,6 +39,7 @@ export interface Attribution {
 }
 
 const frames = new AsyncLocalStorage<Frame>()
+behalf.leave = (run) => frames.exit(run)
 
 /** Calls `run` on behalf of a component. */
 export function within<T>(frame: Frame, run: () => T): T {

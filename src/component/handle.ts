@@ -5,9 +5,10 @@ import { BusError } from '../kit/errors.ts'
 import type { Message } from '../message/message.ts'
 import type { Emitter } from './emitter.ts'
 import { eventOf, STOPPED_HEADER, STREAM_HEADER, STREAM_PREFIX, streamIdOf } from './envelope.ts'
-import { type Frame, within } from './frame.ts'
+import { type Frame, type Work, within } from './frame.ts'
+import { RESULT_MARK } from './mark.ts'
 import { type Member, producesOf } from './member.ts'
-import { collected, eachPart, inFrame, isParts, joined } from './parts.ts'
+import { collected, eachPart, inFrame, isParts, isThenable, joined } from './parts.ts'
 import { sumOf, type Taken } from './performance.ts'
 
 /** What the handling of messages needs of its swarm. */
@@ -22,13 +23,14 @@ export interface HandleHost {
   /** Should it fail, somebody else tells of it. */
   told(message: Message): void
   /** One handling is over. */
-  took(member: Member, frame: Frame, taken: Taken): void
+  took(member: Member, session: string | undefined, taken: Taken): void
   nowMs(): number
 }
 
 /** The handler of a component: what comes is handled by its behaviour, and what that returns is the answer, or goes on to the targets. */
 export function handlerOf(member: Member, host: HandleHost): Handler {
   return (message, context) => {
+    const work: Work = { measures: [], marks: new Map(), isOver: false }
     const frame: Frame = {
       bus: host.bus,
       component: member.name,
@@ -37,8 +39,7 @@ export function handlerOf(member: Member, host: HandleHost): Handler {
       message,
       context,
       depth: 0,
-      measures: [],
-      emits: { count: 0 },
+      work,
     }
     if (message.headers[STOPPED_HEADER] !== undefined) {
       host.told(message)
@@ -46,7 +47,7 @@ export function handlerOf(member: Member, host: HandleHost): Handler {
         host.emitter.again(member, eventOf(message) ?? producesOf(member.behaviour), message.data, message.headers),
       )
     }
-    return new Handling(member, host, frame, message, context).run()
+    return new Handling(member, host, frame, work, message, context).run()
   }
 }
 
@@ -55,14 +56,16 @@ class Handling {
   readonly #member: Member
   readonly #host: HandleHost
   readonly #frame: Frame
+  readonly #work: Work
   readonly #message: Message
   readonly #context: Context
   readonly #startedMs: number
 
-  constructor(member: Member, host: HandleHost, frame: Frame, message: Message, context: Context) {
+  constructor(member: Member, host: HandleHost, frame: Frame, work: Work, message: Message, context: Context) {
     this.#member = member
     this.#host = host
     this.#frame = frame
+    this.#work = work
     this.#message = message
     this.#context = context
     this.#startedMs = host.nowMs()
@@ -130,7 +133,8 @@ class Handling {
   #settle(result: unknown): unknown {
     if (this.#message.replyTo === undefined) return this.#finish(this.#emit(result))
     const parts = result as AsyncIterable<unknown>
-    if (this.#message.headers[STREAM_HEADER] !== undefined) return inFrame(this.#frame, parts, () => this.#over(false))
+    if (this.#message.headers[STREAM_HEADER] !== undefined)
+      return inFrame(this.#frame, parts, (failed) => this.#over(failed))
     return this.#finish(this.#collect(parts))
   }
 
@@ -157,7 +161,7 @@ class Handling {
     const member = this.#member
     const event = producesOf(member.behaviour)
     const send = async (payload: unknown, targets?: readonly string[]): Promise<void> => {
-      const options = targets === undefined ? {} : { targets }
+      const options = targets === undefined ? { mark: RESULT_MARK } : { mark: RESULT_MARK, targets }
       await within(this.#frame, () => this.#host.emitter.emit(member, event, payload, options))
     }
     if (!isParts(result)) {
@@ -234,8 +238,9 @@ class Handling {
       this.#member.counts.handlingFailures++
       if (this.#message.replyTo !== undefined) this.#host.told(this.#message)
     }
-    const taken = sumOf(this.#host.nowMs() - this.#startedMs, this.#frame.measures)
-    this.#host.took(this.#member, this.#frame, taken)
+    this.#work.isOver = true
+    const taken = sumOf(this.#host.nowMs() - this.#startedMs, this.#work.measures)
+    this.#host.took(this.#member, this.#frame.session, taken)
   }
 }
 
@@ -245,8 +250,4 @@ function withData(message: Message, data: unknown): Message {
   const { correlationId, causationId, rootId, hops, replyTo, headers } = message
   const own = { id, topic, data, from, to, session, priority, time, expiresAt, correlationId }
   return Object.freeze({ ...own, causationId, rootId, hops, replyTo, headers })
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as Partial<PromiseLike<unknown>> | undefined | null)?.then === 'function'
 }

@@ -46,6 +46,7 @@ export function inferRoutes(nodes: readonly RouteNode[], options: InferOptions =
   const free = (role: Role): readonly RouteNode[] => nodes.filter((one) => one.role === role && !used.has(one.name))
   const agents = free('agent')
   const llms = free('llm')
+  const leading = new Set([...agents, ...llms])
   const outputs = nodes.filter((one) => one.role === 'output').map((one) => one.name)
   const consoleName = options.outputName ?? freeName(nodes.map((one) => one.name))
   const workers = agents.length > 0 ? agents : llms
@@ -56,10 +57,10 @@ export function inferRoutes(nodes: readonly RouteNode[], options: InferOptions =
     if (node.role === 'input') {
       const [first] = workers
       if (first === undefined) return []
-      if (workers.length > 1) warnings.push(ambiguous(node, first, workers, nodes))
+      if (workers.length > 1) warnings.push(ambiguous(node, first, workers))
       return [first.name]
     }
-    if (!agents.includes(node) && !llms.includes(node)) return []
+    if (!leading.has(node)) return []
     if (outputs.length > 0) return outputs
     needsConsole = true
     return [consoleName]
@@ -78,14 +79,12 @@ function usedBy({ name, role, references = [] }: RouteNode): readonly string[] {
   return role === 'deployment' || role === 'vm' ? [] : references.filter((one) => one !== name)
 }
 
-function ambiguous(
-  node: RouteNode,
-  first: RouteNode,
-  workers: readonly RouteNode[],
-  nodes: readonly RouteNode[],
-): RouteNote {
-  const names = workers.map((one) => `"${one.name}"`).join(', ')
-  const what = nodes.length > 0 && first.role === 'agent' ? 'agents' : 'llms'
+const MOST_NAMES = 10
+
+function ambiguous(node: RouteNode, first: RouteNode, workers: readonly RouteNode[]): RouteNote {
+  const shown = workers.slice(0, MOST_NAMES).map((one) => `"${one.name}"`)
+  const names = `${shown.join(', ')}${workers.length > MOST_NAMES ? ' …' : ''}`
+  const what = first.role === 'agent' ? 'agents' : 'llms'
   return {
     code: 'ambiguous',
     component: node.name,

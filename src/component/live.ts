@@ -30,6 +30,8 @@ export interface LiveHost {
   targetsOf(name: string): readonly string[]
   names(): Iterable<string>
   fault(fault: SwarmFault): void
+  /** Counts what belongs to no open handling. */
+  measured(member: Member, session: string | undefined, figures: Measures): void
   readonly busy: Busy
 }
 
@@ -140,7 +142,10 @@ export class LiveComponent implements Component {
 
   measure(figures: Measures): void {
     checkOption('measure', 'figures', figures, anObject)
-    frameOf(this.#host.bus)?.measures.push(figures)
+    const frame = frameOf(this.#host.bus)
+    // What is counted when no handling is open, before the first message or behind the last, counts as well.
+    if (frame?.work?.isOver === false) frame.work.measures.push(figures)
+    else this.#host.measured(this.#member, frame?.session, figures)
   }
 
   async #counted<T>(request: Promise<T>): Promise<T> {

@@ -63,8 +63,16 @@ export class Member {
   #state: ComponentState = 'initializing'
   /** Told of every change of its state. */
   onState: ((state: ComponentState) => void) | undefined = undefined
+  /** Called when it is no component of the swarm any more. */
+  onGone: (() => void) | undefined = undefined
   /** Its `start` was called. */
   started = false
+  /** It is being brought up, alone, while the swarm runs. */
+  coming: Promise<void> | undefined = undefined
+  /** It is being ended, whoever asked for it. */
+  ending: Promise<void> | undefined = undefined
+  /** It is being taken out of the swarm. */
+  leaving: Promise<void> | undefined = undefined
   /** Wall-clock milliseconds of the last message. */
   lastAt: number | undefined = undefined
 
@@ -109,7 +117,8 @@ export function producesOf(behaviour: Behaviour | undefined): string {
   return behaviour?.produces ?? 'response_generated'
 }
 
-function wrapped(behaviour: Behaviour | undefined): Handler | undefined {
+/** Its `handle`, with the middleware around it. */
+export function wrapped(behaviour: Behaviour | undefined): Handler | undefined {
   const { handle, middleware = [] } = behaviour ?? {}
   // Called as a function of the behaviour, whatever class it is of.
   const own: Handler | undefined = handle === undefined ? undefined : handle.bind(behaviour)

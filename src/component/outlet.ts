@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Ack } from '../bus/ack.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Publisher, SendOptions } from '../bus/publisher.ts'
@@ -17,14 +18,16 @@ export interface OutletHost {
   readonly hopLimit: number
   /** True when the bus has a log: then its receipts say when a message is over. */
   readonly isKept: boolean
+  /** True for a component of this process. */
+  isOwn(name: string): boolean
 }
 
 /** How an event goes to a target. */
 export interface Sending {
   readonly session?: string
   readonly priority?: Priority
-  /** Which event of the handling it is. */
-  readonly number?: number
+  /** What of the handling it is: see `mark.ts`. */
+  readonly mark?: string
 }
 
 /** Sends what components emit, each target on its own. */
@@ -37,16 +40,21 @@ export class Outlet {
     this.#host = host
   }
 
+  /** The name may come again, for something else. */
+  forget(target: string): void {
+    this.#live.delete(target)
+  }
+
   /** Resolves to what refused it, or to undefined. */
   async send(
     member: Member,
     target: string,
     event: string,
     payload: unknown,
-    { session = frameOf(this.#host.bus)?.session, priority, number }: Sending,
+    { session = frameOf(this.#host.bus)?.session, priority, mark }: Sending,
     frame: Frame | undefined,
   ): Promise<unknown> {
-    const { bus, isKept, hopLimit, busy } = this.#host
+    const { bus, isKept, isOwn, hopLimit, busy } = this.#host
     try {
       const hops = frame?.message === undefined ? 0 : frame.message.hops + 1
       if (hops > hopLimit) throw tooLong(target, hops, hopLimit, frame)
@@ -58,11 +66,12 @@ export class Outlet {
         ...(isKept ? { receipt: true } : {}),
       }
       const verbs = verbsAt(bus, frame)
-      const key = isKept ? keyOf(member.name, event, number, target, frame) : undefined
+      const key = isKept ? keyOf(member.name, mark, target, frame) : undefined
       const ack = await (key === undefined || this.#live.has(target)
         ? verbs.send(target, payload, options)
         : this.#sendOnce(verbs, target, payload, options, key))
-      busy.sent(ack.receipt)
+      // What is held waits for a component that is nowhere yet: that may take for ever.
+      if (!ack.held) busy.sent(ack.receipt, !isOwn(target))
       return undefined
     } catch (error) {
       return error ?? new BusError('ROUTE_FAILED', `"${target}" did not take it`)
@@ -104,7 +113,7 @@ export class Outlet {
       const options = { from, headers: headersFor(event), receipt: true, ...own }
       const { receipt = Promise.resolve() } = await verbsAt(bus, frame).send(target, reference, options)
       counts.sent++
-      if (isKept) busy.sent(receipt)
+      if (isKept) busy.sent(receipt, false)
       return { over: receipt }
     } catch {
       // The target gets the whole instead, or a dead letter does.
@@ -116,16 +125,10 @@ export class Outlet {
 const MOST_KEY = 256
 
 /** Names one event of one handling for one target; undefined for what was not caused by a message. */
-function keyOf(
-  member: string,
-  event: string,
-  number: number | undefined,
-  target: string,
-  frame: Frame | undefined,
-): string | undefined {
-  if (frame?.message === undefined || number === undefined) return undefined
-  const key = `${frame.message.id} ${number} ${event} ${member} ${target}`
-  return key.length > MOST_KEY ? undefined : key
+function keyOf(member: string, mark: string | undefined, target: string, frame: Frame | undefined): string | undefined {
+  if (frame?.message === undefined || mark === undefined) return undefined
+  const key = `${frame.message.id} ${mark} ${member} ${target}`
+  return key.length > MOST_KEY ? hash('sha1', key, 'base64url') : key
 }
 
 function tooLong(target: string, hops: number, allowed: number, frame: Frame | undefined): BusError {

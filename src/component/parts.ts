@@ -14,6 +14,15 @@ export function isParts(value: unknown): value is AsyncIterable<unknown> {
   }
 }
 
+/** True for a promise of any make. Never throws. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  try {
+    return typeof (value as Partial<PromiseLike<unknown>> | undefined | null)?.then === 'function'
+  } catch {
+    return false
+  }
+}
+
 /** What parts are together: texts and bytes are joined, anything else is a list. */
 export function joined(parts: readonly unknown[]): unknown {
   if (parts.length > 0 && parts.every((part) => typeof part === 'string')) return parts.join('')
@@ -46,32 +55,32 @@ export async function collected(parts: AsyncIterable<unknown>, context: Context)
   return joined(all)
 }
 
-/** The same parts; whatever makes them runs in the frame, and `ended` is called once. */
+/** The same parts; whatever makes them runs in the frame, and `ended` is called once, with true for parts that broke off. */
 export function inFrame(
   frame: Frame,
   parts: AsyncIterable<unknown>,
-  ended: () => void,
+  ended: (hasFailed: boolean) => void,
 ): AsyncIterableIterator<unknown> {
   const iterator = within(frame, () => parts[Symbol.asyncIterator]())
   let over = false
-  const end = (): void => {
+  const end = (hasFailed: boolean): void => {
     if (over) return
     over = true
-    ended()
+    ended(hasFailed)
   }
   return {
     async next() {
       try {
         const step = await within(frame, () => iterator.next())
-        if (step.done) end()
+        if (step.done) end(false)
         return step
       } catch (error) {
-        end()
+        end(true)
         throw error
       }
     },
     async return(value?: unknown) {
-      end()
+      end(false)
       return (await within(frame, () => iterator.return?.(value))) ?? { done: true, value }
     },
     [Symbol.asyncIterator]() {

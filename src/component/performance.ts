@@ -31,6 +31,8 @@ export interface Costs {
 
 /** One handling as the books take it. */
 export interface Taken {
+  /** Default 1; 0 for what was counted outside of any. */
+  readonly handlings?: number
   readonly ms: number
   readonly tokens: number
   readonly cost: number
@@ -59,8 +61,8 @@ class Sum {
   ms = 0
   readonly custom: Record<string, number> = Object.create(null) as Record<string, number>
 
-  add({ ms, tokens, cost, custom }: Taken): void {
-    this.handled++
+  add({ ms, tokens, cost, custom, handlings = 1 }: Taken): void {
+    this.handled += handlings
     this.ms += ms
     this.tokens += tokens
     this.cost += cost
@@ -80,7 +82,7 @@ export class ComponentBook {
 
   add(taken: Taken): void {
     this.#sum.add(taken)
-    this.#times.record(taken.ms)
+    if (taken.handlings !== 0) this.#times.record(taken.ms)
   }
 
   costs(): Costs {

@@ -1,10 +1,11 @@
-import type { Context } from '../bus/handler.ts'
+import type { Context, Handler } from '../bus/handler.ts'
 import { aFlag, aFunction, anObject, aText, checkOption, checkOptions, oneOf, type Rule, whole } from '../kit/check.ts'
 import { BusError } from '../kit/errors.ts'
 import type { Message } from '../message/message.ts'
 import type { Component } from './component.ts'
 import type { Behaviour } from './kind.ts'
-import { isParts } from './parts.ts'
+import { wrapped } from './member.ts'
+import { isParts, isThenable } from './parts.ts'
 import type { Sessions } from './sessions.ts'
 import type { CodeComponent } from './swarm-options.ts'
 
@@ -47,6 +48,7 @@ const SCALE_RULES: Readonly<Record<string, Rule>> = {
 interface Instance {
   readonly name: string
   readonly behaviour: Behaviour
+  readonly handle: Handler | undefined
   running: number
   readonly sessions: Set<string>
 }
@@ -78,8 +80,13 @@ export function componentPool(options: PoolOptions): Pool {
   const grow = async (): Promise<void> => {
     const name = `${component.name}-${++count}`
     const behaviour = await make(name)
-    if (own !== undefined) await behaviour.start?.(own)
-    all = [...all, { name, behaviour, running: 0, sessions: new Set() }]
+    try {
+      if (own !== undefined) await behaviour.start?.(own)
+    } catch (error) {
+      await behaviour.stop?.(0)
+      throw error
+    }
+    all = [...all, { name, behaviour, handle: wrapped(behaviour), running: 0, sessions: new Set() }]
   }
   const shrink = async (): Promise<void> => {
     for (const one of all) for (const id of one.sessions) if (sessions.get(id) === undefined) one.sessions.delete(id)
@@ -118,9 +125,9 @@ export function componentPool(options: PoolOptions): Pool {
       adapt()
     }
     try {
-      const result: unknown = one.behaviour.handle?.(message, context)
+      const result: unknown = one.handle?.(message, context)
       if (isParts(result)) return poured(result, done)
-      if (result instanceof Promise) return result.finally(done)
+      if (isThenable(result)) return Promise.resolve(result).finally(done)
       done()
       return result
     } catch (error) {

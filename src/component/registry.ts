@@ -51,6 +51,8 @@ export interface EntryOptions {
   readonly sessions?: readonly string[]
   /** Default 10. */
   readonly maxConcurrent?: number
+  /** Messages in hand: asked at each sign of life, and whenever somebody of this process looks. Default: as it was updated, 0 at first. */
+  readonly load?: () => number
 }
 
 /** What may change of an entry. */
@@ -131,6 +133,7 @@ const ENTRY_RULES: Readonly<Record<string, Rule>> = {
   endpoint: aText,
   sessions: texts,
   maxConcurrent: whole(1),
+  load: aFunction,
 }
 const CHANGE_RULES: Readonly<Record<string, Rule>> = {
   state: oneOf(COMPONENT_STATES),
@@ -142,6 +145,8 @@ const CHANGE_RULES: Readonly<Record<string, Rule>> = {
 interface Known {
   entry: ComponentEntry
   readonly isOwn: boolean
+  /** Of one of this process that knows its load. */
+  readonly load: (() => number) | undefined
   /** Monotonic milliseconds. */
   seenMs: number
   isLost: boolean
@@ -189,7 +194,11 @@ class Registry implements ComponentRegistry {
     const { capabilities = [], inputs = [], outputs = [], sessions = [] } = given
     const seenAt = this.#env.wallMs()
     const lists = { capabilities, inputs, outputs, sessions }
-    this.#put(Object.freeze({ id, name, type, state, endpoint, ...lists, load: 0, maxConcurrent, seenAt }), true)
+    this.#put(
+      Object.freeze({ id, name, type, state, endpoint, ...lists, load: 0, maxConcurrent, seenAt }),
+      true,
+      given.load,
+    )
     this.#tell(id)
     return Object.freeze({
       id,
@@ -197,7 +206,7 @@ class Registry implements ComponentRegistry {
         checkOptions('update', change, CHANGE_RULES)
         const known = this.#known.get(id)
         if (known === undefined || this.#isClosed) return
-        this.#put({ ...known.entry, ...change, seenAt: this.#env.wallMs() }, true)
+        this.#put({ ...known.entry, ...change, seenAt: this.#env.wallMs() }, true, known.load)
         this.#tell(id)
       },
       end: () => this.#end(id),
@@ -243,11 +252,11 @@ class Registry implements ComponentRegistry {
     this.#forget(id, known)
   }
 
-  #put(entry: ComponentEntry, isOwn: boolean): void {
+  #put(entry: ComponentEntry, isOwn: boolean, load?: () => number): void {
     const before = this.#known.get(entry.id)
     if (before === undefined && this.#known.size >= MOST_ENTRIES) return
     const isLost = false
-    this.#known.set(entry.id, { entry: Object.freeze(entry), isOwn, seenMs: this.#env.monotonicMs(), isLost })
+    this.#known.set(entry.id, { entry: Object.freeze(entry), isOwn, load, seenMs: this.#env.monotonicMs(), isLost })
     if (before === undefined) this.#options.onChange?.(entry, 'entered')
     else if (!isSame(before.entry, entry)) this.#options.onChange?.(entry, 'changed')
   }
@@ -258,9 +267,10 @@ class Registry implements ComponentRegistry {
   }
 
   /** One that is silent for long counts as failed, whatever it said last. */
-  #view({ entry, isOwn, seenMs }: Known): ComponentEntry {
+  #view({ entry, isOwn, load, seenMs }: Known): ComponentEntry {
+    if (isOwn) return load === undefined ? entry : { ...entry, load: load() }
     const silentMs = this.#env.monotonicMs() - seenMs
-    return !isOwn && silentMs >= (this.#options.lostMs ?? 90_000) ? { ...entry, state: 'failed' } : entry
+    return silentMs >= (this.#options.lostMs ?? 90_000) ? { ...entry, state: 'failed' } : entry
   }
 
   #isForgotten({ isOwn, seenMs }: Known): boolean {
@@ -268,8 +278,8 @@ class Registry implements ComponentRegistry {
   }
 
   #tell(id: string): void {
-    const entry = this.#known.get(id)?.entry
-    if (entry !== undefined) this.#say({ type: 'entry', by: this.#me, entry })
+    const known = this.#known.get(id)
+    if (known !== undefined) this.#say({ type: 'entry', by: this.#me, entry: this.#view(known) })
   }
 
   #say(said: object): void {

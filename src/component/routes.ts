@@ -10,39 +10,47 @@ export interface Route {
 
 const NOWHERE: readonly string[] = Object.freeze([])
 
+interface Entry {
+  readonly names: Set<string>
+  origin: RouteOrigin
+  /** As it is handed out; undefined when it has changed since. */
+  view: Route | undefined
+}
+
 /** Who sends to whom, by name. What it hands out is frozen, so that a copy is not needed. */
 export class RoutingTable {
-  readonly #routes = new Map<string, Route>()
+  readonly #routes = new Map<string, Entry>()
 
   of(from: string): readonly string[] {
-    return this.#routes.get(from)?.to ?? NOWHERE
+    return this.get(from)?.to ?? NOWHERE
   }
 
   get(from: string): Route | undefined {
-    return this.#routes.get(from)
+    const entry = this.#routes.get(from)
+    return entry === undefined ? undefined : viewOf(from, entry)
   }
 
   set(from: string, to: readonly string[], origin: RouteOrigin): void {
-    this.#routes.set(from, Object.freeze({ from, to: Object.freeze([...new Set(to)]), origin }))
+    this.#routes.set(from, { names: new Set(to), origin, view: undefined })
   }
 
   /** False when it was there already. */
   add(from: string, to: string): boolean {
-    const now = this.of(from)
-    if (now.includes(to)) return false
-    this.set(from, [...now, to], 'changed')
+    const entry = this.#routes.get(from)
+    if (entry === undefined) this.set(from, [to], 'changed')
+    else {
+      if (entry.names.has(to)) return false
+      entry.names.add(to)
+      changed(entry)
+    }
     return true
   }
 
   /** False when there was no such route. */
   remove(from: string, to: string): boolean {
-    const now = this.of(from)
-    if (!now.includes(to)) return false
-    this.set(
-      from,
-      now.filter((one) => one !== to),
-      'changed',
-    )
+    const entry = this.#routes.get(from)
+    if (entry?.names.delete(to) !== true) return false
+    changed(entry)
     return true
   }
 
@@ -51,6 +59,16 @@ export class RoutingTable {
   }
 
   list(): readonly Route[] {
-    return [...this.#routes.values()]
+    return [...this.#routes].map(([from, entry]) => viewOf(from, entry))
   }
+}
+
+function viewOf(from: string, entry: Entry): Route {
+  entry.view ??= Object.freeze({ from, to: Object.freeze([...entry.names]), origin: entry.origin })
+  return entry.view
+}
+
+function changed(entry: Entry): void {
+  entry.origin = 'changed'
+  entry.view = undefined
 }

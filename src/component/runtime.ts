@@ -9,20 +9,27 @@ import type { Catalog } from './catalog.ts'
 import { CODE_RULES, specOf } from './code.ts'
 import type { Component } from './component.ts'
 import { Emitter } from './emitter.ts'
+import { enterIn } from './enter.ts'
 import { EventTable } from './events.ts'
 import type { SwarmFault } from './fault.ts'
 import { FaultBook } from './fault-book.ts'
-import type { Frame } from './frame.ts'
 import { handlerOf } from './handle.ts'
 import { inferRoutes, type RouteNode, type RouteNote } from './infer.ts'
 import type { Behaviour, KeyRule } from './kind.ts'
 import { LiveComponent } from './live.ts'
 import { Member } from './member.ts'
 import { nearest } from './nearest.ts'
-import { referencesIn } from './order.ts'
+import { referencesIn, startOrder } from './order.ts'
 import { createPayloads } from './payload.ts'
-import { type Costs, PERFORMANCE_EVENT, performanceOf, SessionBook, type Taken } from './performance.ts'
-import type { ComponentRegistry, Registration } from './registry.ts'
+import {
+  type Costs,
+  type Measures,
+  PERFORMANCE_EVENT,
+  performanceOf,
+  SessionBook,
+  sumOf,
+  type Taken,
+} from './performance.ts'
 import { RoutingTable } from './routes.ts'
 import type { ComponentSpec } from './spec.ts'
 import { Starter } from './starter.ts'
@@ -64,8 +71,8 @@ export class Runtime {
   constructor(options: RuntimeOptions) {
     this.options = options
     this.bus = options.bus
-    this.busy = new Busy(options.bus)
-    this.book = new FaultBook(options.bus, (name) => this.members.has(name), options.onFault)
+    this.busy = new Busy(options.bus, options.env)
+    this.book = new FaultBook(options.bus, this.isOwn, options.onFault)
     this.isKept = hasLog(options.bus)
     const { maxHops } = options.bus.stats().config
     this.hopLimit = Math.min(options.hopLimit ?? maxHops, maxHops)
@@ -85,6 +92,7 @@ export class Runtime {
   // What emitter, handlers and components need.
   targetsOf = (name: string): readonly string[] => this.table.of(name)
   takesStreams = (name: string): boolean => this.members.get(name)?.behaviour?.streamingInput === true
+  isOwn = (name: string): boolean => this.members.has(name)
   names = (): Iterable<string> => this.members.keys()
   wallMs = (): number => this.options.env.wallMs()
   nowMs = (): number => this.options.env.monotonicMs()
@@ -104,13 +112,17 @@ export class Runtime {
     if (session !== undefined) this.options.sessions?.touch(session, member.name)
   }
 
-  took(member: Member, frame: Frame, taken: Taken): void {
+  took(member: Member, session: string | undefined, taken: Taken): void {
     member.book.add(taken)
-    this.sessions.add(frame.session, taken)
+    this.sessions.add(session, taken)
     const { hooks, pipes, after, listeners } = member.view.of(PERFORMANCE_EVENT)
     if (hooks.length + pipes.length + after.length + listeners.length === 0) return
-    const how = { route: false, ...(frame.session === undefined ? {} : { session: frame.session }) }
+    const how = { route: false, ...(session === undefined ? {} : { session }) }
     this.lives.get(member.name)?.emitSoon(PERFORMANCE_EVENT, performanceOf(taken), how)
+  }
+
+  measured(member: Member, session: string | undefined, figures: Measures): void {
+    this.took(member, session, { ...sumOf(0, [figures]), handlings: 0 })
   }
 
   /** Throws UNKNOWN_AGENT, with the nearest name. */
@@ -170,23 +182,50 @@ export class Runtime {
   async remove(name: string): Promise<boolean> {
     const member = this.members.get(name)
     if (member === undefined) return false
+    if (member.leaving !== undefined) {
+      await member.leaving
+      return false
+    }
+    member.leaving = this.#remove(member)
+    await member.leaving
+    return true
+  }
+
+  async #remove(member: Member): Promise<void> {
+    const { name } = member
+    await member.coming?.catch(() => undefined)
     await new Stopper(this).stopOne(member, undefined)
+    member.onGone?.()
     this.members.delete(name)
     this.lives.delete(name)
     this.table.delete(name)
+    this.emitter.outlet.forget(name)
     this.started = this.started.filter((one) => one !== member)
     if (this.state === 'running') {
       this.infer()
       await this.#startNew()
     }
-    return true
   }
 
-  /** Starts what came while the swarm runs: what was added, and the console that is needed now. */
+  /** Starts what came while the swarm runs, each once: what was added, and the console that is needed now. */
   async #startNew(): Promise<void> {
-    for (const member of this.members.values()) {
-      if (!member.started && member.state === 'initializing') await new Starter(this).startOne(member)
-    }
+    const isNew = (one: Member): boolean => !one.started && one.coming === undefined && one.state === 'initializing'
+    const fresh = startOrder([...this.members.values()].filter(isNew), this.targetsOf)
+    for (const member of fresh) member.coming = this.#bring(member)
+    await Promise.all(fresh.flatMap((one) => one.coming ?? []))
+  }
+
+  /** Starts one, behind those that it names and that are being started. */
+  async #bring(member: Member): Promise<void> {
+    await Promise.all(member.references.flatMap((name) => this.members.get(name)?.coming ?? []))
+    await new Starter(this).startOne(member)
+  }
+
+  /** Why a component cannot emit; undefined when it can. */
+  refusal({ name, state }: Member): BusError | undefined {
+    if (this.state !== 'new' && this.state !== 'stopped' && state !== 'terminated') return undefined
+    const why = state === 'terminated' ? `"${name}" has ended` : `the swarm is ${this.state}`
+    return new BusError('NOT_RUNNING', `emit: ${why}`, { details: { component: name, state: this.state } })
   }
 
   #enter(
@@ -205,7 +244,7 @@ export class Runtime {
     const references = referencesIn(spec.settings, keys)
     const member = new Member(spec, role, references, behaviour, this.shared)
     const { registry } = this.options
-    if (registry !== undefined) enterIn(registry, member)
+    if (registry !== undefined) enterIn(registry, member, this.bus)
     this.members.set(spec.name, member)
     this.lives.set(spec.name, new LiveComponent(member, this))
     this.table.set(spec.name, spec.to ?? [], 'declared')
@@ -254,6 +293,9 @@ export class Runtime {
     try {
       await new Starter(this).startAll(options)
       this.state = 'running'
+      // What came meanwhile.
+      this.infer()
+      await this.#startNew()
     } catch (error) {
       await this.stop(undefined)
       throw error
@@ -279,6 +321,7 @@ export class Runtime {
   async #stop(limitMs: number | undefined): Promise<StopReport> {
     this.state = 'stopping'
     const report = await new Stopper(this).stopAll(limitMs)
+    for (const member of this.members.values()) member.onGone?.()
     this.book.end()
     this.state = 'stopped'
     return report
@@ -302,21 +345,6 @@ export class Runtime {
 
   costs(session: string): Costs | undefined {
     return this.sessions.costs(session)
-  }
-}
-
-/** Keeps what the registry says of a component as it is. */
-function enterIn(registry: ComponentRegistry, member: Member): void {
-  let entered: Registration | undefined
-  member.onState = (state) => {
-    if (state === 'terminated') {
-      entered?.end()
-      entered = undefined
-    } else if (entered === undefined) {
-      const { name, kind: type, routedEvents, behaviour } = member
-      const capabilities = behaviour?.capabilities ?? []
-      entered = registry.register({ name, type, state, capabilities, outputs: [...routedEvents] })
-    } else entered.update({ state })
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Handler } from '../bus/handler.ts'
 import type { Env } from '../kit/env.ts'
-import { BusError, describeThrown, type ErrorCode, isBusError } from '../kit/errors.ts'
+import { BusError, describeThrown, isBusError } from '../kit/errors.ts'
 import type { Catalog } from './catalog.ts'
 import type { Component } from './component.ts'
 import type { EventTable } from './events.ts'
@@ -9,12 +9,10 @@ import { onNobodysBehalf } from './frame.ts'
 import type { MakeContext, Terminal } from './kind.ts'
 import type { Member } from './member.ts'
 import { inOrder, startOrder } from './order.ts'
-import type { Routes, StartOptions, StartProgress, SwarmOptions } from './swarm-options.ts'
+import type { Routes, StartOptions, StartProgress, SwarmOptions, SwarmState } from './swarm-options.ts'
 import type { Validation } from './validate.ts'
 
 const START_MS = 30_000
-/** Errors that say all there is to say. */
-const AS_IT_IS: readonly ErrorCode[] = ['START_FAILED', 'CANCELLED', 'CONFIG_INVALID', 'UNSUPPORTED']
 
 /** What a start needs of its swarm. */
 export interface StartHost {
@@ -25,6 +23,7 @@ export interface StartHost {
   readonly started: Member[]
   readonly routes: Pick<Routes, 'warnings'>
   readonly targetsOf: (name: string) => readonly string[]
+  readonly state: SwarmState
   get(name: string): Member
   component(name: string): Component
   handlerFor(member: Member): Handler
@@ -72,6 +71,7 @@ export class Starter {
     const all = inOrder([...runtime.members.values()])
     for (const member of all) {
       await this.#make(member)
+      this.#goOn(member)
       this.#tell(member, 'made', all.length)
     }
     for (const { name } of all) runtime.bus.declare(name)
@@ -80,7 +80,7 @@ export class Starter {
       await this.#start(member)
       this.#tell(member, 'ready', all.length)
     }
-    for (const member of all) member.state = 'active'
+    for (const member of all) if (member.state === 'ready') member.state = 'active'
   }
 
   async startOne(member: Member): Promise<void> {
@@ -88,6 +88,15 @@ export class Starter {
     await this.#make(member)
     await this.#start(member)
     member.state = 'active'
+  }
+
+  /** Throws CANCELLED when the swarm, or the component, was ended meanwhile. */
+  #goOn({ name, kind, leaving, ending }: Member): void {
+    const { state } = this.#runtime
+    const isEnded = leaving !== undefined || ending !== undefined
+    if (!isEnded && (state === 'starting' || state === 'running')) return
+    const what = isEnded ? `"${name}" (${kind})` : 'the swarm'
+    throw new BusError('CANCELLED', `${what} was ended while it was started`, { details: { component: name, kind } })
   }
 
   /** Throws CONFIG_INVALID for what can be known before anything is made: kinds that cannot run, names, choices under `strict`. */
@@ -171,7 +180,8 @@ export class Starter {
     runtime.started.push(member)
     member.started = true
     const start = behaviour?.start
-    if (start !== undefined) await this.#within(member, async () => start(runtime.component(name)))
+    if (start !== undefined) await this.#within(member, async () => start.call(behaviour, runtime.component(name)))
+    this.#goOn(member)
     const { concurrency, handlerTimeoutMs, capabilities } = behaviour ?? {}
     const handler = runtime.handlerFor(member)
     member.agent = await this.#within(member, async () =>
@@ -201,7 +211,8 @@ export class Starter {
       return await Promise.race([promise, onNobodysBehalf(run)])
     } catch (error) {
       member.state = 'failed'
-      if (isBusError(error) && AS_IT_IS.includes(error.code)) throw error
+      if (isBusError(error, 'START_FAILED') || isBusError(error, 'CANCELLED')) throw error
+      if (isBusError(error, 'CONFIG_INVALID') || isBusError(error, 'UNSUPPORTED')) throw named(member, error)
       const why = error instanceof Error ? error.message : describeThrown(error)
       throw this.#failed(member, `could not start: ${why}`, error)
     } finally {
@@ -213,4 +224,13 @@ export class Starter {
   #failed({ name, kind }: Member, what: string, cause: unknown): BusError {
     return new BusError('START_FAILED', `"${name}" (${kind}) ${what}`, { cause, details: { component: name, kind } })
   }
+}
+
+/** An error that says all there is to say, with the name of its component, once. */
+function named({ name, kind }: Member, error: BusError): BusError {
+  if (error.details.component === name || error.message.includes(`"${name}"`)) return error
+  return new BusError(error.code, `"${name}" (${kind}): ${error.message}`, {
+    cause: error,
+    details: { ...error.details, component: name, kind },
+  })
 }

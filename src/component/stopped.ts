@@ -61,7 +61,7 @@ export class Stopped {
         ...(session === undefined ? {} : { session }),
         ...(this.#host.isKept ? { receipt: true } : {}),
       })
-      this.#host.busy.sent(ack.receipt)
+      this.#host.busy.sent(ack.receipt, false)
     } catch (fault) {
       this.#new.delete(token)
       const message = `"${event}" of "${member.name}" could not be kept as a dead letter: ${describeThrown(fault)}`

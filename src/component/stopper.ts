@@ -13,7 +13,6 @@ export interface StopHost {
   readonly members: ReadonlyMap<string, Member>
   readonly isKept: boolean
   readonly busy: Busy
-  idle(): Promise<void>
 }
 
 /** Ends components: nothing new, then what is on its way, then each in reverse. */
@@ -31,11 +30,8 @@ export class Stopper {
     const wholeMs = limitMs ?? bus.stats().config.drainMs
     const dueMs = options.env.monotonicMs() + wholeMs
     const order = [...started].reverse()
-    for (const member of order) {
-      member.state = 'shutting_down'
-      await this.#step(member, dueMs, () => member.behaviour?.pause?.())
-    }
-    await this.#inTime(dueMs, this.#runtime.idle())
+    for (const member of order) await this.#pause(member, dueMs)
+    await this.#inTime(dueMs, this.#runtime.busy.ownOver())
     await this.#inTime(dueMs, this.#runtime.busy.besideOver())
     for (const member of order) await this.#end(member, dueMs)
     for (const { name } of this.#runtime.members.values()) this.#forget(name)
@@ -50,9 +46,14 @@ export class Stopper {
       return
     }
     const dueMs = options.env.monotonicMs() + (limitMs ?? bus.stats().config.drainMs)
+    await this.#pause(member, dueMs)
+    await this.#end(member, dueMs)
+  }
+
+  async #pause(member: Member, dueMs: number): Promise<void> {
+    if (member.state === 'shutting_down') return
     member.state = 'shutting_down'
     await this.#step(member, dueMs, () => member.behaviour?.pause?.())
-    await this.#end(member, dueMs)
   }
 
   /** The inbox of a component that never came: nobody would ever read it. What a log has for it stays there. */
@@ -61,8 +62,14 @@ export class Stopper {
     if (!isKept && bus.agent(name)?.held === true) bus.register(name).unregister()
   }
 
+  /** Ends it, once, whoever asks. */
+  #end(member: Member, dueMs: number): Promise<void> {
+    member.ending ??= this.#endNow(member, dueMs)
+    return member.ending
+  }
+
   /** Its inbox is emptied, as far as there is time, then it ends. What is left stays in the log, or is told as dropped. */
-  async #end(member: Member, dueMs: number): Promise<void> {
+  async #endNow(member: Member, dueMs: number): Promise<void> {
     const { agent, name } = member
     if (agent !== undefined) {
       await this.#inTime(dueMs, Promise.resolve(agent[Symbol.asyncDispose]()))

@@ -76,7 +76,7 @@ function unknownTarget(from: string, target: string, names: ReadonlySet<string>)
 }
 
 /** The edges that count for cycles: those that no feedback was declared for. */
-function forwardEdges(nodes: readonly RouteNode[], routes: readonly Route[]): ReadonlyMap<string, readonly string[]> {
+function forwardEdges(nodes: readonly RouteNode[], routes: readonly Route[]): Edges {
   const byName = new Map(nodes.map((one) => [one.name, one]))
   return new Map(
     routes.map(({ from, to }) => {
@@ -88,17 +88,20 @@ function forwardEdges(nodes: readonly RouteNode[], routes: readonly Route[]): Re
 }
 
 /**
- * The cycles of the routes, each once, from its first component on: for each pair of a component and a target that lies on one, the
- * shortest.
+ * The cycles of the routes, each once, from its first component on: shortest ones, so many that every pair of a component and a target that
+ * lies on a cycle lies on one of them.
  */
 export function cyclesOf(nodes: readonly RouteNode[], routes: readonly Route[]): readonly (readonly string[])[] {
-  const edges = forwardEdges(nodes, routes)
+  const edges = onCircles(forwardEdges(nodes, routes))
   const place = new Map(nodes.map((one, index) => [one.name, index]))
   const found = new Map<string, readonly string[]>()
+  const covered = new Map<string, Set<string>>([...edges.keys()].map((name) => [name, new Set()]))
   for (const { name } of nodes) {
     for (const target of edges.get(name) ?? []) {
+      if (covered.get(name)?.has(target) === true) continue
       const back = shortestWay(target, name, edges)
       if (back === undefined) continue
+      for (const [index, from] of back.entries()) covered.get(from)?.add(back[(index + 1) % back.length] as string)
       const cycle = fromFirst(back, place)
       found.set(JSON.stringify(cycle), cycle)
     }
@@ -106,12 +109,45 @@ export function cyclesOf(nodes: readonly RouteNode[], routes: readonly Route[]):
   return [...found.values()]
 }
 
+type Edges = ReadonlyMap<string, readonly string[]>
+
+/** Without what leads into no circle, or comes out of none: most swarms have none, and nothing is searched. */
+function onCircles(edges: Edges): Edges {
+  return reversed(intoCircles(reversed(intoCircles(edges))))
+}
+
+/** Without what leads into no circle. */
+function intoCircles(edges: Edges): Edges {
+  const sources = reversed(edges)
+  const open = new Map([...edges].map(([name, to]) => [name, to.length]))
+  const ends = [...edges].flatMap(([name, to]) => (to.length === 0 ? [name] : []))
+  // Grows while it is walked through: what leads only to ends is an end.
+  for (const end of ends) {
+    for (const from of sources.get(end) ?? []) {
+      const left = (open.get(from) ?? 0) - 1
+      open.set(from, left)
+      if (left === 0) ends.push(from)
+    }
+  }
+  const gone = new Set(ends)
+  const kept = [...edges].filter(([from]) => !gone.has(from))
+  return new Map(kept.map(([from, to]) => [from, to.filter((one) => !gone.has(one))]))
+}
+
+function reversed(edges: Edges): Edges {
+  const back = new Map<string, string[]>([...edges.keys()].map((name) => [name, []]))
+  for (const [from, to] of edges) {
+    for (const target of to) {
+      const known = back.get(target)
+      if (known === undefined) back.set(target, [from])
+      else known.push(from)
+    }
+  }
+  return back
+}
+
 /** The components from one to another, both included; undefined when there is no way. */
-function shortestWay(
-  start: string,
-  end: string,
-  edges: ReadonlyMap<string, readonly string[]>,
-): readonly string[] | undefined {
+function shortestWay(start: string, end: string, edges: Edges): readonly string[] | undefined {
   const before = new Map<string, string | undefined>([[start, undefined]])
   // Grows while it is walked through.
   const line = [start]
@@ -145,13 +181,25 @@ const MOST_CHAINS = 10_000
 export function chainsOf(nodes: readonly RouteNode[], routes: readonly Route[]): readonly (readonly string[])[] {
   const edges = new Map(routes.map((one) => [one.from, one.to]))
   const chains: (readonly string[])[] = []
-  const follow = (path: readonly string[]): void => {
-    if (chains.length >= MOST_CHAINS) return
-    const next = (edges.get(path.at(-1) as string) ?? []).filter((one) => !path.includes(one))
-    if (next.length === 0) {
-      if (path.length > 1) chains.push(path)
-    } else for (const one of next) follow([...path, one])
+  const path: string[] = []
+  const onPath = new Set<string>()
+  const ways: Iterator<string>[] = []
+  const enter = (name: string): void => {
+    path.push(name)
+    onPath.add(name)
+    const next = (edges.get(name) ?? []).filter((one) => !onPath.has(one))
+    if (next.length === 0 && path.length > 1) chains.push([...path])
+    ways.push(next[Symbol.iterator]())
   }
-  for (const { name, role } of nodes) if (role === 'input') follow([name])
+  for (const { name, role } of nodes) {
+    if (role === 'input') enter(name)
+    for (let way = ways.at(-1); way !== undefined && chains.length < MOST_CHAINS; way = ways.at(-1)) {
+      const { done, value } = way.next()
+      if (done === true) {
+        ways.pop()
+        onPath.delete(path.pop() as string)
+      } else enter(value)
+    }
+  }
   return chains
 }
