@@ -93,7 +93,7 @@ test('on a terminal the prompt comes when everything is ready, not in the middle
   await cli(['up', folder], { stdin: 'hello\n', terminal: 80, onOut: keep, onErr: keep })
   const ready = written.findIndex((text) => text.includes('ready in'))
   expect(ready).toBeGreaterThan(0)
-  expect(written.findIndex((text) => text === '> ')).toBeGreaterThan(ready)
+  expect(written.indexOf('> ')).toBeGreaterThan(ready)
 })
 
 test('modules of a user that say `swarmbus` mean the copy that runs, wherever they lie', async () => {
@@ -107,4 +107,15 @@ export const own = defineKind({ kind: 'own shouter', role: 'agent', summary: 's'
   const { code, out, err } = await run(['bin/swarmbus.mjs', 'up', folder], 'hello\n')
   expect(err).not.toContain('error')
   expect([code, out]).toEqual([0, 'HELLO9\n'])
+})
+
+test('a file without a component is refused; without one that takes input it says what will end it', async () => {
+  const folder = project({ 'main.ww': '# nothing yet', 'silent.ww': 'out = output console {}' })
+  const empty = await cli(['up', folder])
+  expect([empty.code, empty.err]).toEqual([1, expect.stringContaining('main.ww declares no component\nnext: ')])
+  const silent = await start(['up', join(folder, 'silent.ww')], {
+    onErr: (text, call) => text.includes('until Ctrl-C') && setImmediate(call.interrupt),
+  }).done
+  expect([silent.code, silent.exits]).toEqual([0, []])
+  expect(silent.err).toContain('none of its components takes input')
 })

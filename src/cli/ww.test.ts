@@ -243,6 +243,23 @@ describe('check', () => {
   })
 })
 
+test('one of several files that is not there, or is no text, does not keep the others from being checked', async () => {
+  const folder = project({ 'a.ww': CHAIN, 'b.ww': 'x = llm echo { to: z }' })
+  writeFileSync(join(folder, 'c.ww'), Buffer.from([0xff, 0xfe, 0x00]))
+  const paths = ['none.ww', 'c.ww', 'a.ww', 'b.ww'].map((name) => join(folder, name))
+  const { code, out } = await cli(['check', ...paths])
+  expect(code).toBe(1)
+  expect(out).toMatch(
+    /there is no file .*none\.ww\n.*c\.ww cannot be read: it is not UTF-8\n.*a\.ww: sound, 4 components\n.*b\.ww:1:20/,
+  )
+  const json = JSON.parse((await cli(['check', ...paths, '--json'])).out) as readonly object[]
+  expect(json).toMatchObject(
+    [{ fault: /none/ }, { fault: /UTF-8/ }, { valid: true }, { valid: false }].map((one) =>
+      'fault' in one ? { valid: false, diagnostics: [], fault: expect.stringMatching(one.fault as RegExp) } : one,
+    ),
+  )
+})
+
 describe('fmt', () => {
   const UGLY = 'in=command_line{}   # both\n\n\nout =   output   console{prefix = "x"}'
 

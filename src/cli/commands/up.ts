@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { SwarmFault } from '../../component/fault.ts'
 import type { StartProgress } from '../../component/swarm-options.ts'
+import type { LoadedSwarm } from '../../config/load.ts'
 import { isBusError } from '../../kit/errors.ts'
 import type { SwarmRun } from '../../node/swarm/run.ts'
 import { type Act, type Call, type Stop, usage } from '../call.ts'
@@ -16,6 +17,8 @@ interface Options {
   readonly drain: number
   readonly startTimeout?: number
 }
+
+const NO_INPUT = 'none of its components takes input: it works for others on the bus until Ctrl-C'
 
 /** Faults by which something that was meant to arrive did not. Hooks and listeners only look on. */
 const LOSSES: readonly SwarmFault['type'][] = ['component', 'pipe', 'route', 'emit', 'cycle']
@@ -66,6 +69,9 @@ async function up(call: Call, given: string | undefined, options: Options): Prom
   if (out.json) for (const one of shown) await told.event({ type: 'diagnostic', ...one })
   else await showDiagnostics(call, loaded, shown)
   if (!loaded.valid) throw invalid(file, diagnostics)
+  if (loaded.specs.length === 0) {
+    throw new CliError(EXIT.failed, `${file} declares no component`, '`swarmbus init FOLDER` makes a file that runs')
+  }
   const { openSwarm } = await import('../../node/swarm/run.ts')
   const ready = Promise.withResolvers<void>()
   let run: SwarmRun
@@ -106,6 +112,7 @@ async function up(call: Call, given: string | undefined, options: Options): Prom
     { type: 'ready', components: count, ms: Math.round(io.clock.monotonicMs() - startMs) },
     `ready in ${span}: ${counted(count, 'component')}`,
   )
+  if (!takesInput(loaded)) told.info({ type: 'note', text: NO_INPUT }, NO_INPUT)
   await told.done()
   ready.resolve()
   try {
@@ -130,8 +137,8 @@ function failed({ choice }: SwarmRun, { count, first }: Teller['losses']): CliEr
 async function finish(run: SwarmRun, stop: Stop, limitMs: number, told: Teller): Promise<number> {
   if (stop.interrupted())
     told.info({ type: 'stopping' }, 'stopping: what is on its way is finished; Ctrl-C again ends at once')
-  const { events, router, faults } = run.swarm.stats()
   const { drained, left, failed } = await run.stop({ limitMs })
+  const { events, router, faults } = run.swarm.stats()
   for (const { component, error } of failed) await told.warning(`"${component}" did not end well: ${String(error)}`)
   const sum = [
     counted(events.eventsEmitted, 'event'),
@@ -149,6 +156,10 @@ async function finish(run: SwarmRun, stop: Stop, limitMs: number, told: Teller):
   told.info({ type: 'summary', ...figures }, `ended: ${sum}`)
   await told.done()
   return drained ? EXIT.ok : stop.interrupted() ? EXIT.interrupted : EXIT.failed
+}
+
+function takesInput({ specs, catalog }: LoadedSwarm): boolean {
+  return specs.some((spec) => ['input', 'deployment', 'vm'].includes(spec.role ?? catalog.get(spec.kind).role))
 }
 
 function urlOf({ options }: Call): { readonly url?: string } {

@@ -162,3 +162,13 @@ describe('[C64] the settings of Cortex as a preset', () => {
     })
   })
 })
+
+test('a url that is none is told of by where it stands', async () => {
+  const fault = async (text: string, environment: Readonly<Record<string, string>> = {}, given?: string) =>
+    place(text, environment, given).then(String, ({ message }: Error) => message)
+  expect(await fault('', {}, 'moon://x')).toMatch(/^the url of the bus is "moon:\/\/x"; allowed: a url of memory/)
+  expect(await fault('', { SWARMBUS_URL: 'moon://x' })).toMatch(/^SWARMBUS_URL is "moon:\/\/x"; allowed/)
+  expect(await fault('in = input command_line { message_bus: "moon://x" }')).toMatch(
+    /^main\.ww:1:\d+: "message_bus" is "moon:\/\/x"; allowed/,
+  )
+})

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { durationMs } from '../../component/kinds/settings.ts'
 import type { Setting } from '../../component/spec.ts'
 import type { BusDeclaration, LoadedSwarm } from '../../config/load.ts'
-import { BusError } from '../../kit/errors.ts'
+import { BusError, isBusError } from '../../kit/errors.ts'
 import type { OpenOptions } from '../node.ts'
 import { type CortexMessaging, cortexSettings } from '../settings/cortex.ts'
 import { type Environment, variable } from '../settings/settings.ts'
@@ -54,14 +54,28 @@ export function placeOf({ bus, variables, folder }: LoadedSwarm, given: string |
       )
     }
   } catch (error) {
-    const codes: readonly unknown[] = ['INVALID_OPTION', 'UNSUPPORTED']
-    if (where === undefined || !(error instanceof BusError) || !codes.includes(error.code)) throw error
+    if (!isBusError(error) || (error.code !== 'INVALID_OPTION' && error.code !== 'UNSUPPORTED')) throw error
+    if (where === undefined) throw new BusError(error.code, saidOf(error, 'the url of the bus'), { cause: error })
     const { file, line, column } = where.place
-    throw new BusError('CONFIG_INVALID', `${file}:${line}:${column}: ${error.message}`, { cause: error })
+    throw new BusError('CONFIG_INVALID', `${file}:${line}:${column}: ${saidOf(error, '"message_bus"')}`, {
+      cause: error,
+    })
   }
   const url = variable(environment, 'SWARMBUS_URL')
-  if (url !== undefined) return made({ ...limits, url }, environment, 'from SWARMBUS_URL', channels)
+  if (url !== undefined) {
+    try {
+      return made({ ...limits, url }, environment, 'from SWARMBUS_URL', channels)
+    } catch (error) {
+      if (!isBusError(error)) throw error
+      throw new BusError(error.code, saidOf(error, 'SWARMBUS_URL'), { cause: error })
+    }
+  }
   return made(limits, environment, reasonOf(environment), channels)
+}
+
+/** What is wrong with settings, for people who do not know who read them. */
+function saidOf({ message }: BusError, url: string): string {
+  return message.replace(/^\w+Settings: /, '').replace('"message_bus"', url)
 }
 
 function made(

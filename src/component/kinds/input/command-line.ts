@@ -42,12 +42,22 @@ function commandLine(context: MakeContext, session: string, prompt: string): Beh
   let asked = Promise.withResolvers<'question'>()
   let unwatch: (() => void) | undefined
   let lines: AsyncIterator<string> | undefined
+  let isStopped = false
 
   /** The next line; undefined when there is none, or the run ends. */
   async function nextLine(before: string): Promise<string | undefined> {
+    if (isStopped) return undefined
     if (terminal.interactive) terminal.write(before)
     const next = await Promise.race([(lines as AsyncIterator<string>).next(), stopped.promise])
-    return next === undefined || next.done === true ? undefined : next.value
+    if (next?.done !== true) return next?.value
+    // Ctrl-D leaves the cursor behind the prompt.
+    if (terminal.interactive && !isStopped) terminal.write('\n')
+    return undefined
+  }
+
+  function end(): void {
+    isStopped = true
+    stopped.resolve(undefined)
   }
 
   /** Waits until everything that follows from a line is done; a question of an agent meanwhile takes the next line as its answer. */
@@ -104,9 +114,9 @@ function commandLine(context: MakeContext, session: string, prompt: string): Beh
       // Whoever runs the swarm may not look at it.
       ended.promise.catch(() => undefined)
     },
-    pause: () => stopped.resolve(undefined),
+    pause: end,
     stop() {
-      stopped.resolve(undefined)
+      end()
       ended.resolve()
       unwatch?.()
       // Not awaited: an iterator that waits for a line would come back only with that line.
