@@ -202,6 +202,7 @@ function namedBy(rule: KeyRule, value: Setting, node: ValueNode, context: ValueC
   if (rule.type !== 'reference' && rule.type !== 'references') return value
   const one = (item: Setting, at: ValueNode): Setting | undefined => {
     if (typeof item !== 'string') return item
+    if (isBroken(at)) return undefined
     if (context.names.has(item)) {
       context.referred?.(item, at)
       return new Reference(item)

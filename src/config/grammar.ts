@@ -2,20 +2,27 @@ import type { BlockNode, EntryNode, ListNode, TextNode, ValueNode, WordNode } fr
 import { tellDuplicates } from './duplicates.ts'
 import { CHAR, clip, type Lexer } from './lexer.ts'
 import {
+  balance,
+  closesEarly,
   enter,
   expected,
   expectedSeparation,
   isBehindComma,
   isGlued,
-  isShort,
+  isWorthIt,
+  leavesBlock,
   onOneLine,
+  passLostList,
   type Reading,
+  startsBlock,
   startsOver,
   unclosed,
 } from './reading.ts'
-import { atEntry, atSpacedEntry, indentOf, skipEntry, skipWords } from './recovery.ts'
+import { atEntry, atSpacedEntry, closerFrom, indentOf, skipEntry, skipWords } from './recovery.ts'
 import { readText, readVariable } from './texts.ts'
 import { bareEnd, flagOf, goesOn, isBareText, isNull, nameEnd, numberOf } from './words.ts'
+
+const WORDLIKE = /[\p{L}_"']/u
 
 /** Reads the block whose `{` is next; with `isOpen`, a block whose `{` is missing, which was told. */
 export function readBlock(reading: Reading, isOpen = false): BlockNode {
@@ -27,12 +34,19 @@ export function readBlock(reading: Reading, isOpen = false): BlockNode {
   if (!enter(reading, !isOpen)) return { type: 'block', start, end: lexer.at, entries, broken: true }
   for (;;) {
     lexer.skip()
-    if (lexer.take(CHAR.closeBlock)) break
-    if (lexer.atEnd || startsOver(reading) || startsItem(reading)) {
+    if (lexer.next === CHAR.closeBlock) {
+      const early = closesEarly(reading)
+      if (early && log.errors === before)
+        log.add('stray-bracket', { start: lexer.at, end: lexer.at + 1 }, 'found `}`, expected a key')
+      lexer.at++
+      if (early) continue
+      break
+    }
+    if (lexer.atEnd || startsOver(reading) || startsItem(reading) || leavesBlock(reading, start, entries[0])) {
       if (!isOpen) unclosed(reading, start, '}')
       break
     }
-    if (lexer.next === CHAR.comma) {
+    if (lexer.next === CHAR.comma || isDoubled(reading, start)) {
       expected(lexer, 'a key or `}`')
       lexer.at++
     } else if (lexer.next === CHAR.closeList || lexer.next === CHAR.closeParen) {
@@ -40,11 +54,16 @@ export function readBlock(reading: Reading, isOpen = false): BlockNode {
         unclosed(reading, start, '}')
         break
       }
-      expected(lexer, 'a key or `}`')
-      const isOwnLine = indentOf(lexer.text, lexer.at) !== undefined
+      // The `]` of a list whose `[` is missing.
+      const isLost = lexer.next === CHAR.closeList && balance(reading).extraBracket
+      const isMeant = isOpen && lexer.next === CHAR.closeParen
+      if (!isMeant && (!isLost || log.errors === before)) expected(lexer, 'a key or `}`')
+      const isAlone = indentOf(lexer.text, lexer.at) !== undefined || onOneLine(lexer, start)
       lexer.at++
+      lexer.skip()
+      lexer.take(CHAR.comma)
       // A slip of the finger: it stands for the brace.
-      if (onOneLine(lexer, start) || isOpen || (isOwnLine && isShort(reading))) break
+      if (isOpen || (isAlone && balance(reading).lacksBrace)) break
     } else {
       const entry = readEntry(reading, entries.at(-1))
       if (entry === 'goes on') entries.pop()
@@ -77,6 +96,11 @@ export function readValue(reading: Reading, wanted: string, inList: boolean): Va
   const end = bareEnd(lexer.text, start, true)
   const text = lexer.text.slice(start, end)
   const isName = nameEnd(lexer.text, start) === end
+  if (lexer.next === CHAR.openParen && standsForBrace(reading)) {
+    expected(lexer, wanted)
+    lexer.at++
+    return readBlock(reading, true)
+  }
   if (end === start || !(isName || isBareText(text))) {
     expected(lexer, wanted, start)
     return undefined
@@ -113,13 +137,19 @@ function readTyped(reading: Reading, start: number, text: string, inList: boolea
   const newLine = lexer.skip()
   const oneWord = lexer.next === CHAR.openBlock && !(newLine && inList)
   const end = start + text.length
+  const first: WordNode = { type: 'word', start, end, text }
+  if (newLine ? !inList && startsBlock(reading, start) : standsForBrace(reading)) {
+    if (newLine) lexer.log.add('expected', { start: end, end }, 'found the end of the line, expected `{`')
+    else expected(lexer, '`{`')
+    if (!newLine) lexer.at++
+    return { type: 'typed', start, end: lexer.at, kind: [first], block: readBlock(reading, true) }
+  }
   if (!oneWord) lexer.at = end
   // A word on the next line is a key, or another item.
   const second = oneWord || newLine ? undefined : readSecondWord(lexer, inList)
   if (!oneWord && second === undefined) return undefined
   lexer.skip()
   const block = readBlock(reading)
-  const first: WordNode = { type: 'word', start, end, text }
   const kind = second === undefined ? [first] : [first, second]
   return { type: 'typed', start, end: lexer.at, kind, block }
 }
@@ -151,19 +181,34 @@ function readList(reading: Reading): ListNode {
   for (;;) {
     lexer.skip()
     if (lexer.take(CHAR.closeList)) break
-    if (lexer.atEnd || startsOver(reading) || startsEntry(lexer)) {
+    const isEntry = startsEntry(reading)
+    if (isEntry && balance(reading).extraBrace) {
+      expected(lexer, '`{`')
+      items.push(readBlock(reading, true))
+      lexer.skip()
+      lexer.take(CHAR.comma)
+      continue
+    }
+    const last = items.at(-1)
+    // The text has taken the bracket for itself.
+    const isTold = last?.type === 'text' && last.broken === true && onOneLine(lexer, last.start)
+    const isLeft = lexer.next === CHAR.comma && balance(reading).lacksBracket && !lexer.restOfLine().includes(']')
+    if (lexer.atEnd || isEntry || isLeft || startsOver(reading)) {
       unclosed(reading, start, ']')
       break
     }
     if (lexer.next === CHAR.closeBlock) {
-      // Between its `[` and the end of the line it is a slip of the finger; further on it closes the block around an unclosed list.
-      if (onOneLine(lexer, start) && !onOneLine(lexer, reading.open.at(-2) ?? 0)) {
-        expected(lexer, 'a value or `]`')
-        lexer.at++
-      } else {
-        unclosed(reading, start, ']')
+      // Where the file has one too many it is a slip of the finger; else it closes the block around an unclosed list.
+      if (!balance(reading).extraBrace) {
+        if (!isTold) unclosed(reading, start, ']')
+        break
       }
-      break
+      expected(lexer, 'a value or `]`')
+      lexer.at++
+      if (!isWorthIt(reading) || lexer.text.charCodeAt(closerFrom(lexer.text, lexer.at)) !== CHAR.closeList) break
+      lexer.skip()
+      lexer.take(CHAR.comma)
+      continue
     }
     if (lexer.next === CHAR.closeParen) {
       expected(lexer, 'a value or `]`')
@@ -205,10 +250,14 @@ function readEntry(reading: Reading, previous: EntryNode | undefined): EntryNode
   }
   const key = readKey(lexer)
   const separator = key === undefined ? undefined : readSeparator(lexer, key, previous)
+  if (separator === 'item') {
+    passLostList(reading)
+    return 'goes on'
+  }
   if (key === undefined || separator === undefined) {
     // `env { … }`: what it means is plain, and its block is better read than passed.
     if (key !== undefined && lexer.next === CHAR.openBlock) readBlock(reading)
-    else skipEntry(lexer)
+    else if (!passLostList(reading)) skipEntry(lexer)
     return glued && separator === undefined ? 'goes on' : undefined
   }
   if (lacksValue(reading, key)) return undefined
@@ -244,7 +293,11 @@ function readKey(lexer: Lexer): WordNode | TextNode | undefined {
   return undefined
 }
 
-function readSeparator(lexer: Lexer, key: WordNode | TextNode, previous: EntryNode | undefined): ':' | '=' | undefined {
+function readSeparator(
+  lexer: Lexer,
+  key: WordNode | TextNode,
+  previous: EntryNode | undefined,
+): ':' | '=' | 'item' | undefined {
   const newLine = lexer.skip()
   if (lexer.take(CHAR.colon)) return ':'
   if (lexer.take(CHAR.equals)) return '='
@@ -257,6 +310,7 @@ function readSeparator(lexer: Lexer, key: WordNode | TextNode, previous: EntryNo
     const hint = `several values stand between brackets: [${clip(lexer.text.slice(previous!.value.start, key.end))}]`
     expected(lexer, 'a key with `:` or `=`', key.start, hint)
     skipWords(lexer)
+    return 'item'
   } else if (newLine) {
     const span = { start: key.end, end: key.end }
     lexer.log.add('expected', span, `found the end of the line, expected \`:\` or \`=\` behind \`${shown}\``)
@@ -283,12 +337,35 @@ function lacksValue(reading: Reading, key: WordNode | TextNode): boolean {
   const span = { start: at, end: newLine || lexer.atEnd ? at : at + 1 }
   lexer.log.add('missing-value', span, `found ${found}, expected a value for \`${name}\``)
   if (again) skipEntry(lexer)
+  else if (newLine && startsBlock(reading, key.start)) readBlock(reading, true)
   return true
 }
 
-/** True when an entry begins where an item of a list should, because the list above it was not closed. */
-function startsEntry(lexer: Lexer): boolean {
-  return indentOf(lexer.text, lexer.at) !== undefined && atSpacedEntry(lexer.text, lexer.at)
+/** True for a second `{` behind that of a block, in a file that lacks a `}`. */
+function isDoubled(reading: Reading, start: number): boolean {
+  const { lexer } = reading
+  return lexer.next === CHAR.openBlock && lexer.at === start + 1 && balance(reading).lacksBrace
+}
+
+/** True for a `(` with an entry behind it: it is meant to open a block. */
+export function standsForBrace(reading: Reading): boolean {
+  const { lexer } = reading
+  if (lexer.next !== CHAR.openParen || !isWorthIt(reading)) return false
+  const before = lexer.at
+  lexer.at++
+  lexer.skip()
+  const isBlock = atEntry(lexer.text, lexer.at)
+  lexer.at = before
+  return isBlock
+}
+
+/** True when an entry begins where an item of a list should, because the list above it was not closed, or the `{` before it is missing. */
+function startsEntry(reading: Reading): boolean {
+  const { text, at } = reading.lexer
+  if (indentOf(text, at) !== undefined) return atSpacedEntry(text, at)
+  if (!WORDLIKE.test(text[at] ?? '') || !atSpacedEntry(text, at)) return false
+  const { lacksBracket, extraBrace } = balance(reading)
+  return lacksBracket || extraBrace
 }
 
 /** True when a block begins where an entry should: the next item of the list, because the block before it was not closed. */
@@ -298,6 +375,6 @@ function startsItem(reading: Reading): boolean {
     lexer.next === CHAR.openBlock &&
     lexer.text.charCodeAt(open.at(-2) ?? -1) === CHAR.openList &&
     indentOf(lexer.text, lexer.at) !== undefined &&
-    isShort(reading)
+    balance(reading).lacksBrace
   )
 }

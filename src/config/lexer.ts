@@ -12,6 +12,7 @@ export const CHAR = {
   hash: 0x23,
   dollar: 0x24,
   apostrophe: 0x27,
+  openParen: 0x28,
   closeParen: 0x29,
   comma: 0x2c,
   colon: 0x3a,

@@ -8,7 +8,8 @@ import { flagOf, isNull } from './words.ts'
 export function tellNames(source: Source, log: DiagnosticLog, items: readonly (DeclarationNode | IncludeNode)[]): void {
   const first = new Map<string, DeclarationNode>()
   for (const item of items) {
-    if (item.type === 'include') continue
+    // What could not be read counts for those who refer to it, and is no second one.
+    if (item.type === 'include' || item.kind.length === 0) continue
     const { name } = item
     if (flagOf(name.text) !== undefined || isNull(name.text)) {
       log.add('forbidden-name', name, `found the value \`${name.text}\`, expected a name`, 'no name can stand for it')

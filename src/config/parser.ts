@@ -1,9 +1,9 @@
 import type { BlockNode, DeclarationNode, FileNode, IncludeNode, WordNode } from './ast.ts'
 import type { Diagnostic } from './diagnostic.ts'
-import { readBlock, readSecondWord } from './grammar.ts'
+import { readBlock, readSecondWord, standsForBrace } from './grammar.ts'
 import { CHAR, clip, Lexer } from './lexer.ts'
 import { tellNames } from './names.ts'
-import { expected, type Reading } from './reading.ts'
+import { balance, expected, type Reading } from './reading.ts'
 import {
   atColonHead,
   atDeclaration,
@@ -30,11 +30,13 @@ export interface ParseResult {
 /** Reads a `.ww` file. Never throws; nothing is looked up and nothing is started. */
 export function parse(source: Source): ParseResult {
   const lexer = new Lexer(source)
-  const reading: Reading = { lexer, open: [], indent: 0, lacksBrace: undefined }
+  const reading: Reading = { lexer, open: [], indent: 0, balance: undefined }
   const items: (DeclarationNode | IncludeNode)[] = []
   for (lexer.skip(); !lexer.atEnd; lexer.skip()) {
+    const before = lexer.log.errors
     const item = atInclude(lexer) ? readInclude(lexer) : readDeclaration(reading)
     if (item !== undefined) items.push(item)
+    if (lexer.log.errors > before) resume(reading)
   }
   tellNames(source, lexer.log, items)
   const file: FileNode = { type: 'file', start: 0, end: source.text.length, items, comments: lexer.comments }
@@ -88,8 +90,7 @@ function readDeclaration(reading: Reading): DeclarationNode | undefined {
     )
   }
   if (!colon && lexer.next !== CHAR.equals) {
-    noEquals(lexer, name, newLine)
-    return undefined
+    return noEquals(lexer, name, newLine)
   }
   lexer.at++
   reading.indent = indentOf(lexer.text, start) ?? 0
@@ -126,7 +127,10 @@ function readBody(reading: Reading): Pick<DeclarationNode, 'kind' | 'block'> {
   if (newLine || lexer.atEnd) endOfLine(lexer, end, what)
   else expected(lexer, what)
   // Entries follow: then only the brace is missing.
-  if (newLine && atEntry(lexer.text, lexer.at) && !atDeclaration(lexer.text, lexer.at) && !atTopLevel(reading)) {
+  const isDeeper = (indentOf(lexer.text, lexer.at) ?? 0) > reading.indent
+  const isEntry = isDeeper || !(atDeclaration(lexer.text, lexer.at) || atNextDeclaration(lexer))
+  if (newLine ? isEntry && atEntry(lexer.text, lexer.at) : standsForBrace(reading)) {
+    if (!newLine) lexer.at++
     return { kind, block: readBlock(reading, true) }
   }
   if (!newLine && passToBlock(lexer)) return { kind, block: readBlock(reading) }
@@ -139,9 +143,25 @@ function nothing(lexer: Lexer): Pick<DeclarationNode, 'kind' | 'block'> {
   return { kind: [], block }
 }
 
-/** True for `name =` that is not indented more than the declaration before it: one that begins anew, if only with a mistake. */
-function atTopLevel({ lexer, indent }: Reading): boolean {
-  return (indentOf(lexer.text, lexer.at) ?? 0) <= indent && atNextDeclaration(lexer)
+/**
+ * Goes on behind a declaration with a mistake: where its braces were misjudged, what is left of it would only repeat that. Up to the next line
+ * that is no deeper, and on which something begins.
+ */
+function resume(reading: Reading): void {
+  const { lexer, indent } = reading
+  if (!Object.values(balance(reading)).includes(true)) return
+  for (;;) {
+    lexer.skip()
+    const { text, at } = lexer
+    const margin = indentOf(text, at)
+    if (lexer.atEnd) return
+    if (margin !== undefined && margin <= indent && !isCloser(lexer.next)) return
+    lexer.at = lexer.lineEnd()
+  }
+}
+
+function isCloser(code: number): boolean {
+  return code === CHAR.closeBlock || code === CHAR.closeList || code === CHAR.closeParen
 }
 
 /** True for `debug = true`: a value, and no kind that is called so. */
@@ -211,17 +231,18 @@ function freeText(lexer: Lexer, start: number): void {
 const WORDS = '[\\p{L}\\p{M}\\p{N}_-]+(?:[ \\t]+[\\p{L}\\p{M}\\p{N}_-]+)?[ \\t]*'
 const HEADLESS = new RegExp(`^${WORDS}(?:=[ \\t]*${WORDS})?\\{`, 'u')
 
-function noEquals(lexer: Lexer, name: WordNode, newLine: boolean): void {
+function noEquals(lexer: Lexer, name: WordNode, newLine: boolean): DeclarationNode | undefined {
   const rest = lexer.restOfLine()
   if (lexer.next !== CHAR.openBlock && (newLine || !HEADLESS.test(rest))) {
     lexer.at = name.start
     freeText(lexer, name.start)
-    return
+    return undefined
   }
   const hint = rest.includes('=') ? 'a name is one word: `name = kind { … }`' : undefined
   expected(lexer, `\`=\` behind \`${clip(name.text)}\``, lexer.at, hint)
   passToBlock(lexer)
   skipBalanced(lexer)
+  return { type: 'declaration', start: name.start, end: lexer.at, name, ...nothing(lexer) }
 }
 
 /** Passes the rest of a line up to its `{`; without one, up to the next declaration. */

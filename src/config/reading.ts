@@ -1,6 +1,16 @@
 import type { EntryNode, Span } from './ast.ts'
+import { MAX_DIAGNOSTICS } from './diagnostic-log.ts'
 import { CHAR, isLineEnd, type Lexer } from './lexer.ts'
-import { atDeclaration, indentOf, lacksBrace, skipBalanced } from './recovery.ts'
+import {
+  atDeclaration,
+  atEntry,
+  type Balance,
+  balanceOf,
+  closerFrom,
+  indentOf,
+  marginOf,
+  skipBalanced,
+} from './recovery.ts'
 import { bareEnd } from './words.ts'
 
 /** Deepest nesting of blocks and lists. */
@@ -13,8 +23,8 @@ export interface Reading {
   readonly open: number[]
   /** How far the declaration in hand is indented. */
   indent: number
-  /** Whether a brace of the file is never closed; found when it is first asked for. */
-  lacksBrace: boolean | undefined
+  /** The brackets of the file that have no partner; counted when they are first asked for. */
+  balance: Balance | undefined
 }
 
 /** Goes one level down; false when that is too deep, and then the whole block or list is passed. Past the bracket, if there is one. */
@@ -35,18 +45,63 @@ export function enter(reading: Reading, isThere: boolean): boolean {
   return true
 }
 
-/** True when a brace of the file is never closed: then a bracket that closes nothing may stand for it. */
-export function isShort(reading: Reading): boolean {
-  return (reading.lacksBrace ??= lacksBrace(reading.lexer.text))
+/** The brackets of the file that have no partner: where one is missing or too many, what stands there decides which. */
+export function balance(reading: Reading): Balance {
+  return (reading.balance ??= balanceOf(reading.lexer.text))
 }
 
 /** True when a declaration begins where an entry should, because the block above it was not closed. */
-export function startsOver(reading: Reading): boolean {
+export function startsOver(reading: Reading, indent = indentOf(reading.lexer.text, reading.lexer.at)): boolean {
   const { lexer } = reading
-  const indent = indentOf(lexer.text, lexer.at)
   if (indent === undefined || indent > reading.indent || !atDeclaration(lexer.text, lexer.at)) return false
   // Only then: who does not indent at all may write `bus = redis {` in a block as well.
-  return isShort(reading)
+  return balance(reading).lacksBrace
+}
+
+/** True when an entry stands further left than those of its block, and not deeper than the line that opens it: that was not closed. */
+export function leavesBlock(reading: Reading, start: number, first: EntryNode | undefined): boolean {
+  const { lexer, open } = reading
+  if (first === undefined || open.length < 2) return false
+  const indent = indentOf(lexer.text, lexer.at)
+  if (indent === undefined || indent > marginOf(lexer.text, start) || !balance(reading).lacksBrace) return false
+  const usual = indentOf(lexer.text, first.start)
+  return usual !== undefined && usual > marginOf(lexer.text, start) && atEntry(lexer.text, lexer.at)
+}
+
+/** True when the `}` that is next ends a declaration whose entries go on behind it: it closes nothing. */
+export function closesEarly(reading: Reading): boolean {
+  const { lexer, open } = reading
+  if (open.length > 1 || marginOf(lexer.text, lexer.at) <= reading.indent || !balance(reading).extraBrace) return false
+  if (!isWorthIt(reading)) return false
+  const before = lexer.at
+  lexer.at++
+  lexer.skip()
+  const goesOn = (indentOf(lexer.text, lexer.at) ?? 0) > reading.indent && atEntry(lexer.text, lexer.at)
+  lexer.at = before
+  return goesOn
+}
+
+/** True when the lines of a block follow whose `{` is missing: entries deeper than the line of an offset, and a brace too many to close them. */
+export function startsBlock(reading: Reading, start: number): boolean {
+  const { lexer } = reading
+  const indent = indentOf(lexer.text, lexer.at)
+  if (indent === undefined || !atEntry(lexer.text, lexer.at) || indent <= marginOf(lexer.text, start)) return false
+  return balance(reading).extraBrace
+}
+
+/** False behind so many errors that what is told no longer matters: looking far ahead for each would take long. */
+export function isWorthIt({ lexer }: Reading): boolean {
+  return lexer.log.errors <= MAX_DIAGNOSTICS
+}
+
+/** Passes the rest of a list whose `[` is missing, with its `]`; false when no such list is open. */
+export function passLostList(reading: Reading): boolean {
+  const { lexer } = reading
+  if (!isWorthIt(reading) || !balance(reading).extraBracket) return false
+  const end = closerFrom(lexer.text, lexer.at)
+  if (lexer.text.charCodeAt(end) !== CHAR.closeList) return false
+  lexer.at = end + 1
+  return true
 }
 
 /** Tells that something else was expected here. */

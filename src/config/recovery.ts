@@ -4,7 +4,7 @@ import { CHAR, isLineEnd, type Lexer } from './lexer.ts'
 import { textEnd } from './texts.ts'
 import { isBlank } from './words.ts'
 
-const OPEN_PAREN = 0x28
+const SMART = /[“”„‟‘’‚‛«»]/
 const WORD = '[\\p{L}_][\\p{L}\\p{M}\\p{N}_-]*'
 const TEXT = `"(?:[^"\\\\\\r\\n]|\\\\.)*"|'(?:[^'\\\\\\r\\n]|\\\\.)*'`
 const HEAD = `${WORD}(?:[ \\t]+${WORD})?[ \\t]*\\{`
@@ -48,16 +48,66 @@ export function indentOf(text: string, at: number): number | undefined {
   return at - start
 }
 
-/** True when a brace of the text is never closed. */
-export function lacksBrace(text: string): boolean {
-  let depth = 0
+/** Which brackets of a text have no partner. */
+export interface Balance {
+  /** A `{` is never closed. */
+  readonly lacksBrace: boolean
+  /** A `}` closes nothing. */
+  readonly extraBrace: boolean
+  readonly lacksBracket: boolean
+  readonly extraBracket: boolean
+}
+
+/** Counts the brackets of a whole text. */
+export function balanceOf(text: string): Balance {
+  let braces = 0
+  let brackets = 0
+  let extraBrace = false
+  let extraBracket = false
   for (let at = 0; at < text.length; ) {
     const code = text.charCodeAt(at)
-    if (code === CHAR.openBlock) depth++
-    else if (code === CHAR.closeBlock && depth > 0) depth--
+    if (code === CHAR.openBlock) braces++
+    else if (code === CHAR.openList) brackets++
+    else if (code === CHAR.closeBlock) {
+      if (braces === 0) extraBrace = true
+      else braces--
+    } else if (code === CHAR.closeList) {
+      if (brackets === 0) extraBracket = true
+      else brackets--
+    }
     at = pass(text, at)
   }
-  return depth > 0
+  return { lacksBrace: braces > 0, extraBrace, lacksBracket: brackets > 0, extraBracket }
+}
+
+const MOST_SEARCHED = 65_536
+const MOST_MARGIN = 500
+
+/** The offset of the next bracket that closes what was opened before; the length of the text when there is none near. */
+export function closerFrom(text: string, from: number): number {
+  const most = Math.min(text.length, from + MOST_SEARCHED)
+  let depth = 0
+  for (let at = from; at < most; at = pass(text, at)) {
+    const code = text.charCodeAt(at)
+    if (code === CHAR.openBlock || code === CHAR.openList) depth++
+    else if (code === CHAR.closeBlock || code === CHAR.closeList) {
+      if (depth === 0) return at
+      depth--
+    }
+  }
+  return text.length
+}
+
+/** How far the line is indented in which an offset lies; 0 when it begins far away. */
+export function marginOf(text: string, at: number): number {
+  let start = at
+  while (start > 0 && !isLineEnd(text.charCodeAt(start - 1))) {
+    start--
+    if (at - start > MOST_MARGIN) return 0
+  }
+  let end = start
+  while (end < at && isBlank(text.charCodeAt(end))) end++
+  return end - start
 }
 
 /** Passes a block or list that is not read, with all that is in it. */
@@ -78,7 +128,9 @@ export function skipEntry(lexer: Lexer): void {
     const code = lexer.next
     if (code === CHAR.comma || code === CHAR.closeBlock || code === CHAR.closeList) return
     if (code === CHAR.openBlock || code === CHAR.openList) skipBalanced(lexer)
-    else if (code === OPEN_PAREN) lexer.at += /^\([^()]*\)|/.exec(lexer.restOfLine())![0].length || 1
+    else if (SMART.test(lexer.text[lexer.at]!))
+      lexer.at += /^.[^“”„‟‘’‚‛«»"'\r\n]*["'“”‟‘’‛«»]|/u.exec(lexer.restOfLine())![0].length || 1
+    else if (code === CHAR.openParen) lexer.at += /^\([^()]*\)|/.exec(lexer.restOfLine())![0].length || 1
     else passOne(lexer)
     if (lexer.skip() && (atEntry(lexer.text, lexer.at) || looksLike(RESUMED, lexer.text, lexer.at))) return
   }
@@ -101,6 +153,8 @@ export function skipToDeclaration(lexer: Lexer, whole = false): void {
 export function skipWords(lexer: Lexer): void {
   WORDS.lastIndex = lexer.at
   if (WORDS.test(lexer.text)) lexer.at = WORDS.lastIndex
+  // The quote at the end of `a,b"`.
+  if (/^["'][ \t]*(?:[}\]#].*)?$/.test(lexer.restOfLine())) lexer.at++
 }
 
 function passOne(lexer: Lexer): void {

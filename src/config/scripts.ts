@@ -31,7 +31,9 @@ export function scriptsOf(key: 'hooks' | 'pipes', node: ValueNode, context: Valu
   const items = node.type === 'list' ? node.items : [node]
   return items.flatMap((item) => {
     if (item.type === 'block') return scriptOf(key, item, context)
-    if (item.type !== 'null') {
+    // What stands in a list that could not be read is told there.
+    const isBroken = node.type === 'list' && node.broken === true
+    if (item.type !== 'null' && !isBroken) {
       const shape = '{ event: "…", script_path: "…", function_name: "…" }'
       report.error(source, item, 'bad-script', `"${key}" is a list of blocks`, `write [${shape}]`)
     }
@@ -51,7 +53,9 @@ function scriptOf(key: 'hooks' | 'pipes', block: BlockNode, context: ValueContex
       continue
     }
     // A bare word stands for itself here: neither an event nor a function is a component.
-    const value = entry.value.type === 'name' ? entry.value.text : settingOf(entry.value, name, context)
+    const isBroken = entry.value.type === 'text' && entry.value.broken === true
+    const value =
+      entry.value.type === 'name' ? entry.value.text : isBroken ? undefined : settingOf(entry.value, name, context)
     found.set(part, { node: entry.value, value })
   }
   const one = { event: '', script: '', function: '' }

@@ -14,6 +14,8 @@ export interface ValueContext {
   readonly names: ReadonlySet<string>
   /** Makes a component out of a block with a kind of its own; its name, or undefined when that is wrong. */
   part(node: TypedNode, key: string): string | undefined
+  /** Nothing is told of names that nothing has: they stand in a list that could not be read, which was told. */
+  readonly quiet?: boolean
   /** Told of each name that stands as a value. */
   referred?(name: string, span: Span): void
 }
@@ -38,7 +40,8 @@ export function settingOf(node: ValueNode, key: string, context: ValueContext): 
     case 'name':
       return referenceTo(node.text, node, context)
     case 'list': {
-      const items = node.items.map((item) => settingOf(item, key, context))
+      const inner = quietIn(node, context)
+      const items = node.items.map((item) => settingOf(item, key, inner))
       return items.filter((item) => item !== undefined)
     }
     case 'block': {
@@ -58,6 +61,11 @@ export function settingOf(node: ValueNode, key: string, context: ValueContext): 
     default:
       return node satisfies never
   }
+}
+
+/** What the items of a list are read with, or a text: of a broken one nobody knows what is a name. */
+export function quietIn(node: ValueNode, context: ValueContext): ValueContext {
+  return (node.type === 'list' || node.type === 'text') && node.broken === true ? { ...context, quiet: true } : context
 }
 
 /** The key of an entry as text. */
@@ -104,7 +112,13 @@ export function referenceTo(name: string, span: Span, context: ValueContext): Re
 }
 
 /** Tells that nothing has the name. */
-export function reportUnknown(name: string, span: Span, { source, report, names }: ValueContext, other: string): void {
+export function reportUnknown(
+  name: string,
+  span: Span,
+  { source, report, names, quiet }: ValueContext,
+  other: string,
+): void {
+  if (quiet === true) return
   const near = nearest(name, names)
   const hint = near === undefined ? other : `did you mean "${near}"?`
   report.error(source, span, 'unknown-name', `nothing is declared as "${name}"`, hint)

@@ -1,5 +1,5 @@
 import type { ValueNode } from './ast.ts'
-import { referenceTo, reportUnknown, textSetting, type ValueContext } from './setting.ts'
+import { quietIn, referenceTo, reportUnknown, textSetting, type ValueContext } from './setting.ts'
 
 /** The keys that say where output goes; the first that is there counts. */
 export const TARGET_KEYS = ['to', '_output', 'output_targets'] as const
@@ -8,7 +8,7 @@ export const TARGET_KEYS = ['to', '_output', 'output_targets'] as const
 export function targetsOf(node: ValueNode, context: ValueContext): readonly string[] {
   if (node.type === 'null') return []
   const items = node.type === 'list' ? node.items : [node]
-  const names = items.flatMap((item) => targetOf(item, context) ?? [])
+  const names = items.flatMap((item) => targetOf(item, quietIn(item, quietIn(node, context))) ?? [])
   // One target twice would get everything twice.
   return [...new Set(names)]
 }
@@ -35,6 +35,7 @@ function targetOf(node: ValueNode, context: ValueContext): string | undefined {
       return undefined
     }
     default:
+      if (context.quiet === true || ('broken' in node && node.broken === true)) return undefined
       report.error(
         source,
         node,

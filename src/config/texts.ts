@@ -1,4 +1,5 @@
 import type { TextNode, VariableNode } from './ast.ts'
+import { MAX_DIAGNOSTICS } from './diagnostic-log.ts'
 import { CHAR, isLineEnd, type Lexer } from './lexer.ts'
 import { goesOn } from './words.ts'
 
@@ -214,7 +215,7 @@ export function textEnd(text: string, start: number): number {
 // In `{ a: "b }` the brace closes the block, not the text: taking it for text would report the block as well.
 function beforeClosers(text: string, start: number, end: number): number {
   const content = text.slice(start, end)
-  const closers = /[\s,}\]]*$/.exec(content)![0]
+  const closers = /[\s,}\]]*(?:[}\]][ \t]*#.*)?$/.exec(content)![0]
   if (!/[}\]]/.test(closers) || /[{[]/.test(content)) return end
   return end - closers.length
 }
@@ -232,7 +233,8 @@ function brokenEnd(lexer: Lexer, start: number): number {
   const { text } = lexer
   const quote = text[start]!
   let at = lexer.at
-  for (let count = 0; count < MOST_LINES && at < text.length; count++) {
+  const most = lexer.log.errors > MAX_DIAGNOSTICS ? 0 : MOST_LINES
+  for (let count = 0; count < most && at < text.length; count++) {
     while (isLineEnd(text.charCodeAt(at))) at++
     const end = lexer.lineEnd(at)
     const line = text.slice(at, end)
