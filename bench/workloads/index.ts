@@ -23,6 +23,7 @@ import { wh4 } from './wh4-subscribers.ts'
 import { wh5 } from './wh5-observers.ts'
 import { wh6 } from './wh6-request.ts'
 import { wh7 } from './wh7-stream.ts'
+import { ww1 } from './ww1-parse.ts'
 import { zh2 } from './zh2-window.ts'
 import { zh3 } from './zh3-drain.ts'
 import { zh4 } from './zh4-turn.ts'
@@ -31,7 +32,7 @@ import { zh6 } from './zh6-chain.ts'
 
 /** In the order of the table: the bars, then the originals' own figures. */
 export const WORKLOADS: readonly Workload[] = [
-  ...[p1, p2, p3, p4, p5, p6, p7, p10, p11],
+  ...[p1, p2, p3, p4, p5, p6, p7, p10, p11, ww1],
   ...[zh2, zh3, zh4, zh5, zh6],
   ...[wh2, wh3, wh4, wh5, wh6, wh7],
   ...[ch2, ch3, ch4, ch5],
