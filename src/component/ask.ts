@@ -24,23 +24,33 @@ export interface RequestContext extends Disposable {
   send(data: unknown): Promise<unknown>
 }
 
+/** Where requests of every form are counted. */
+export interface AskCounts {
+  requests: number
+  requestFailures: number
+}
+
 /** The questions of one component. */
 export class Asker {
   readonly #bus: Publisher
   readonly #names: () => Iterable<string>
+  readonly #counts: AskCounts
 
   /** `names` are those of all components, for a wrong one. */
-  constructor(bus: Publisher, names: () => Iterable<string>) {
+  constructor(bus: Publisher, names: () => Iterable<string>, counts: AskCounts) {
     this.#bus = bus
     this.#names = names
+    this.#counts = counts
   }
 
   async request(target: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
     checkOption('request', 'target', target, aText)
+    this.#counts.requests++
     try {
       const topic = agentTopic(target)
       return (await this.#bus.request(topic, data, { ...options, timeoutMs: options.timeoutMs ?? REQUEST_MS })).data
     } catch (error) {
+      this.#counts.requestFailures++
       throw this.#asFault(target, error)
     }
   }
@@ -62,9 +72,11 @@ export class Asker {
     options: RequestStreamOptions = {},
   ): AsyncGenerator<Chunk, void, undefined> {
     checkOption('requestStream', 'target', target, aText)
+    this.#counts.requests++
     const headers = { ...options.headers, [STREAM_HEADER]: '1' }
     for await (const chunk of this.#bus.requestStream(agentTopic(target), data, { ...options, headers }).chunks()) {
       const { error } = chunk.metadata
+      if (error !== undefined) this.#counts.requestFailures++
       yield error === undefined
         ? chunk
         : { ...chunk, metadata: { ...chunk.metadata, error: this.#asFault(target, error) } }

@@ -52,7 +52,7 @@ export class LiveComponent implements Component {
     this.bus = new ScopedBus(host.bus, member.name)
     this.#member = member
     this.#host = host
-    this.#asker = new Asker(this.bus, () => host.names())
+    this.#asker = new Asker(this.bus, () => host.names(), member.counts)
   }
 
   get session(): string | undefined {
@@ -104,19 +104,18 @@ export class LiveComponent implements Component {
     return this.#member.table.off(event, run)
   }
 
-  async request(target: string, data: unknown, options?: RequestOptions): Promise<unknown> {
-    return this.#counted(this.#asker.request(target, data, options))
+  request(target: string, data: unknown, options?: RequestOptions): Promise<unknown> {
+    return this.#asker.request(target, data, options)
   }
 
   requestMultiple(
     requests: readonly (readonly [target: string, data: unknown])[],
     options?: RequestOptions,
   ): Promise<readonly unknown[]> {
-    return this.#counted(this.#asker.requestMultiple(requests, options))
+    return this.#asker.requestMultiple(requests, options)
   }
 
   requestStream(target: string, data: unknown, options?: RequestStreamOptions): AsyncIterable<Chunk> {
-    this.#member.counts.requests++
     return this.#asker.requestStream(target, data, options)
   }
 
@@ -146,16 +145,5 @@ export class LiveComponent implements Component {
     // What is counted when no handling is open, before the first message or behind the last, counts as well.
     if (frame?.work?.isOver === false) frame.work.measures.push(figures)
     else this.#host.measured(this.#member, frame?.session, figures)
-  }
-
-  async #counted<T>(request: Promise<T>): Promise<T> {
-    const { counts } = this.#member
-    counts.requests++
-    try {
-      return await request
-    } catch (error) {
-      counts.requestFailures++
-      throw error
-    }
   }
 }
