@@ -42,7 +42,10 @@ export function readBlock(reading: Reading, isOpen = false): BlockNode {
       if (early) continue
       break
     }
-    if (lexer.atEnd || startsOver(reading) || startsItem(reading) || leavesBlock(reading, start, entries[0])) {
+    const indent = indentOf(lexer.text, lexer.at)
+    const isOver =
+      indent !== undefined && (startsOver(reading, indent) || leavesBlock(reading, start, entries[0], indent))
+    if (lexer.atEnd || isOver || startsItem(reading)) {
       if (!isOpen) unclosed(reading, start, '}')
       break
     }
@@ -74,8 +77,9 @@ export function readBlock(reading: Reading, isOpen = false): BlockNode {
   }
   reading.open.pop()
   tellDuplicates(lexer, entries)
-  const broken = isOpen || log.errors > before
-  return { type: 'block', start, end: lexer.at, entries, ...(broken ? { broken } : {}) }
+  // Written out: a copy for each block would cost more than the block.
+  if (isOpen || log.errors > before) return { type: 'block', start, end: lexer.at, entries, broken: true }
+  return { type: 'block', start, end: lexer.at, entries }
 }
 
 /** Reads a value; undefined when none begins here, which is told. In a list, a `{` on the next line is an item of its own. */
@@ -93,9 +97,10 @@ export function readValue(reading: Reading, wanted: string, inList: boolean): Va
       return readList(reading)
   }
   const start = lexer.at
-  const end = bareEnd(lexer.text, start, true)
+  const name = nameEnd(lexer.text, start)
+  const end = bareEnd(lexer.text, start, true, name)
   const text = lexer.text.slice(start, end)
-  const isName = nameEnd(lexer.text, start) === end
+  const isName = name === end
   if (lexer.next === CHAR.openParen && standsForBrace(reading)) {
     expected(lexer, wanted)
     lexer.at++
@@ -233,7 +238,8 @@ function readList(reading: Reading): ListNode {
     }
   }
   reading.open.pop()
-  return { type: 'list', start, end: lexer.at, items, ...(log.errors > before ? { broken: true } : {}) }
+  if (log.errors > before) return { type: 'list', start, end: lexer.at, items, broken: true }
+  return { type: 'list', start, end: lexer.at, items }
 }
 
 /** `goes on`: what stands here belongs to the entry before, which is therefore not what it seems to be. */
@@ -272,15 +278,16 @@ function readEntry(reading: Reading, previous: EntryNode | undefined): EntryNode
 function isKeyStart({ text, at, next }: Lexer): boolean {
   if (next === CHAR.quote || next === CHAR.apostrophe) return true
   const end = nameEnd(text, at)
-  return (end > at && bareEnd(text, at, false) === end) || atEntry(text, at)
+  return (end > at && !goesOn(text, end)) || atEntry(text, at)
 }
 
 function readKey(lexer: Lexer): WordNode | TextNode | undefined {
   const start = lexer.at
   if (lexer.next === CHAR.quote || lexer.next === CHAR.apostrophe) return readText(lexer)
-  const end = bareEnd(lexer.text, start, false)
+  const name = nameEnd(lexer.text, start)
+  const end = bareEnd(lexer.text, start, false, name)
   const text = lexer.text.slice(start, end)
-  if (end > start && nameEnd(lexer.text, start) === end) {
+  if (end > start && name === end) {
     lexer.at = end
     return { type: 'word', start, end, text }
   }

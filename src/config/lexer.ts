@@ -24,6 +24,7 @@ export const CHAR = {
   closeBlock: 0x7d,
 } as const
 
+const SPACE = 0x20
 const MOST_GUESSED = 200
 const LINE = /[^\r\n]*/y
 
@@ -63,7 +64,9 @@ export class Lexer {
     let newLine = false
     for (;;) {
       const code = text.charCodeAt(this.at)
-      if (code === CHAR.lf || code === CHAR.cr) {
+      if (code === SPACE) {
+        this.at++
+      } else if (code === CHAR.lf || code === CHAR.cr) {
         newLine = true
         this.at++
       } else if (isBlank(code)) {

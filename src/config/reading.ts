@@ -59,11 +59,10 @@ export function startsOver(reading: Reading, indent = indentOf(reading.lexer.tex
 }
 
 /** True when an entry stands further left than those of its block, and not deeper than the line that opens it: that was not closed. */
-export function leavesBlock(reading: Reading, start: number, first: EntryNode | undefined): boolean {
+export function leavesBlock(reading: Reading, start: number, first: EntryNode | undefined, indent: number): boolean {
   const { lexer, open } = reading
-  if (first === undefined || open.length < 2) return false
-  const indent = indentOf(lexer.text, lexer.at)
-  if (indent === undefined || indent > marginOf(lexer.text, start) || !balance(reading).lacksBrace) return false
+  if (first === undefined || open.length < 2 || indent > marginOf(lexer.text, start)) return false
+  if (!balance(reading).lacksBrace) return false
   const usual = indentOf(lexer.text, first.start)
   return usual !== undefined && usual > marginOf(lexer.text, start) && atEntry(lexer.text, lexer.at)
 }
@@ -85,8 +84,8 @@ export function closesEarly(reading: Reading): boolean {
 export function startsBlock(reading: Reading, start: number): boolean {
   const { lexer } = reading
   const indent = indentOf(lexer.text, lexer.at)
-  if (indent === undefined || !atEntry(lexer.text, lexer.at) || indent <= marginOf(lexer.text, start)) return false
-  return balance(reading).extraBrace
+  if (indent === undefined || indent <= marginOf(lexer.text, start)) return false
+  return atEntry(lexer.text, lexer.at) && balance(reading).extraBrace
 }
 
 /** False behind so many errors that what is told no longer matters: looking far ahead for each would take long. */

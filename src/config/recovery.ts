@@ -4,6 +4,7 @@ import { CHAR, isLineEnd, type Lexer } from './lexer.ts'
 import { textEnd } from './texts.ts'
 import { isBlank } from './words.ts'
 
+const SPACE = 0x20
 const SMART = /[“”„‟‘’‚‛«»]/
 const WORD = '[\\p{L}_][\\p{L}\\p{M}\\p{N}_-]*'
 const TEXT = `"(?:[^"\\\\\\r\\n]|\\\\.)*"|'(?:[^'\\\\\\r\\n]|\\\\.)*'`
@@ -41,8 +42,12 @@ export const atMisnamed = (text: string, at: number) => looksLike(MISNAMED, text
 /** How far the line of an offset is indented; undefined when something stands before the offset. */
 export function indentOf(text: string, at: number): number | undefined {
   let start = at
-  while (start > 0 && !isLineEnd(text.charCodeAt(start - 1))) {
-    if (!isBlank(text.charCodeAt(start - 1))) return undefined
+  while (start > 0) {
+    const code = text.charCodeAt(start - 1)
+    if (code !== SPACE) {
+      if (isLineEnd(code)) break
+      if (!isBlank(code)) return undefined
+    }
     start--
   }
   return at - start

@@ -26,25 +26,35 @@ export function isBlank(code: number): boolean {
   return !Number.isNaN(code) && /\s/.test(String.fromCharCode(code))
 }
 
+// The loops below go through every character of a file, mostly before they are compiled: so they call nothing for what is plain.
+
 /** Where the name that begins here ends; `at` itself when none does. */
 export function nameEnd(text: string, at: number): number {
   if ((classAt(text, at) & START) === 0) return at
-  let end = at
-  while ((classAt(text, end) & NAME) !== 0) end += widthAt(text, end)
-  return end
+  for (let end = at; ; ) {
+    const code = text.charCodeAt(end)
+    if (code < 128) {
+      if ((ASCII[code]! & NAME) === 0) return end
+      end++
+    } else {
+      if ((classAt(text, end) & NAME) === 0) return end
+      end += widthAt(text, end)
+    }
+  }
 }
 
 /**
  * Where the bare word that begins here ends; `at` itself when none does. With `value`, a `:` belongs to it when the word goes on behind it
- * (`llama3:8b`), and a `=` behind a `?` (`https://x/?a=b`).
+ * (`llama3:8b`), and a `=` behind a `?` (`https://x/?a=b`). `name` is where the name ends that it begins with.
  */
-export function bareEnd(text: string, at: number, value: boolean): number {
-  let end = at
+export function bareEnd(text: string, at: number, value: boolean, name = at): number {
   let query = false
-  for (;;) {
+  for (let end = name; ; ) {
     const code = text.charCodeAt(end)
-    if ((classAt(text, end) & BARE) !== 0) {
+    if (code < 128 && (ASCII[code]! & BARE) !== 0) {
       if (code === QUESTION) query = true
+      end++
+    } else if (code >= 128 && (classAt(text, end) & BARE) !== 0) {
       end += widthAt(text, end)
     } else if (value && end > at && (code === COLON || (code === EQUALS && query)) && goesOn(text, end + 1)) {
       end++
