@@ -56,8 +56,14 @@ export interface KindDefinition {
   readonly anyKeys?: boolean
   /** For a kind that this machine or version cannot run: one sentence that says why, and what to do instead. It is refused at the start. */
   readonly unavailable?: string
-  /** Why one with these keys cannot run, set to whatever it may be; undefined when it may. Refused as `unavailable` is. */
-  readonly cannotRun?: (has: (key: string) => boolean) => string | undefined
+  /**
+   * Why one with these keys cannot run; undefined when it may. Refused as `unavailable` is. `textOf` knows only texts, and only those of
+   * variables that are set.
+   */
+  readonly cannotRun?: (
+    has: (key: string) => boolean,
+    textOf: (key: string) => string | undefined,
+  ) => string | undefined
   /** Makes one. Throws BusError; nothing is started yet. */
   readonly make?: (spec: ComponentSpec, context: MakeContext) => Behaviour | Promise<Behaviour>
 }

@@ -98,7 +98,13 @@ export function takeEntries(
       one.near === undefined ? `it has ${Object.keys(definition.keys).join(', ')}` : `did you mean "${one.near}"?`
     report.warning(source, one.at, 'unknown-key', `"${definition.kind}" knows no key "${one.key}"`, hint)
   }
-  const cannot = definition.cannotRun?.((one) => given.has(one))
+  const cannot = definition.cannotRun?.(
+    (one) => given.has(one),
+    (one) => {
+      const text = settings.get(one)
+      return typeof text === 'string' ? text : undefined
+    },
+  )
   if (cannot !== undefined) {
     context.report.here(context.source, span, 'unavailable-kind', `"${definition.kind}" cannot run so: ${cannot}`)
   }

@@ -219,6 +219,23 @@ test('an agent with a key and no model is told of as what cannot run here, also 
   expect(errors(await load(text, { environment: { OPENAI_API_KEY: 'k' } }))).toEqual(['unavailable-kind 1:1'])
 })
 
+test('[W72] an MCP server that nobody can look up is told of before the start, unless it is said where it is', async () => {
+  const text = (more: string): string => `gh = mcp server { server: "github/github-mcp-server"${more} }`
+  const place = 'unavailable-kind 1:1'
+  expect(told(await load(text(''), CHECK))[0]).toMatch(
+    /^unavailable-kind 1:1 "mcp server" cannot run so: .*cannot look up/,
+  )
+  expect((await load(text(''), CHECK)).valid).toBe(true)
+  expect(errors(await load(text('')))).toEqual([place])
+  for (const more of [' url: "https://mcp.example/x"', ' command: "docker"', ' url: $URL']) {
+    expect(told(await load(text(more), CHECK)).filter((one) => one.startsWith(place))).toEqual([])
+  }
+  for (const server of ['"@scope/files"', '"./mine.mjs"', '"https://mcp.example"', '$SERVER']) {
+    const found = told(await load(`x = mcp server { server: ${server} }`, CHECK))
+    expect(found.filter((one) => one.startsWith(place))).toEqual([])
+  }
+})
+
 test('[W37] a choice among several is a warning at the component, and an error if it must be strict', async () => {
   const text =
     'in = input command_line {}\na = agent llm { model: m }\nb = agent llm { model: m }\nm = llm echo {}\nout = output console {}'

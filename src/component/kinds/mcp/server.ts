@@ -4,7 +4,7 @@ import { defineKind } from '../define.ts'
 import { settingsOf } from '../settings.ts'
 import { toolRequestOf } from '../text.ts'
 import { connectMcp, type McpConnection, type McpTool } from './connect.ts'
-import { mcpTarget } from './target.ts'
+import { mcpTarget, nameFault } from './target.ts'
 
 /** `mcp server`: the tools of a server of the Model Context Protocol, over its input and output or over HTTP. */
 export const MCP_SERVER: KindDefinition = defineKind({
@@ -27,6 +27,7 @@ export const MCP_SERVER: KindDefinition = defineKind({
     readonly: { type: 'flag', default: false, summary: 'offers only tools that say they change nothing' },
     timeout: { type: 'duration', min: 0.001, default: 60, summary: 'how long the start, or one call, may take' },
   },
+  cannotRun: (has, textOf) => (has('url') || has('command') ? undefined : nameFault(textOf('server'))),
   make(spec, { folder }): Behaviour {
     const { name } = spec
     const settings = settingsOf(spec, MCP_SERVER)

@@ -13,6 +13,12 @@ export type McpTarget =
       readonly folder: string
     }
 
+const ADDRESS = /^https?:\/\//
+const MODULE = /\.[cm]?[jt]s$/
+const PACKAGE = /^(?:@[\w.-]+\/)?[\w-][\w.-]*$/
+const UNKNOWN =
+  '"server" is a name that swarmbus cannot look up: give its `url`, or how it is started as `command` and `args`'
+
 /** Names under which a token stands in `auth`. */
 const TOKENS = new Set(['token', 'bearer', 'api_key', 'access_token'])
 
@@ -22,7 +28,7 @@ const TOKENS = new Set(['token', 'bearer', 'api_key', 'access_token'])
  */
 export function mcpTarget(settings: Settings, folder: string): McpTarget {
   const server = settings.text('server') as string
-  const url = settings.text('url') ?? (/^https?:\/\//.test(server) ? server : undefined)
+  const url = settings.text('url') ?? (ADDRESS.test(server) ? server : undefined)
   if (url !== undefined) {
     const address = URL.parse(url)
     if (address?.protocol !== 'http:' && address?.protocol !== 'https:') {
@@ -34,16 +40,20 @@ export function mcpTarget(settings: Settings, folder: string): McpTarget {
   const args = settings.texts('args')
   const env = variablesOf(settings)
   if (command !== undefined) return { type: 'process', command, args, env, folder }
-  if (/\.[cm]?[jt]s$/.test(server)) {
+  if (MODULE.test(server)) {
     return { type: 'process', command: process.execPath, args: [resolve(folder, server), ...args], env, folder }
   }
-  if (/^(?:@[\w.-]+\/)?[\w-][\w.-]*$/.test(server)) {
+  if (PACKAGE.test(server)) {
     const version = settings.text('version') as string
     return { type: 'process', command: 'npx', args: ['-y', `${server}@${version}`, ...args], env, folder }
   }
-  throw settings.fault(
-    '"server" is a name that swarmbus cannot look up: give its `url`, or how it is started as `command` and `args`',
-  )
+  throw settings.fault(UNKNOWN)
+}
+
+/** Why a server of this name cannot be found without more settings; undefined when it can, or when the name is not known. */
+export function nameFault(server: string | undefined): string | undefined {
+  if (server === undefined) return undefined
+  return ADDRESS.test(server) || MODULE.test(server) || PACKAGE.test(server) ? undefined : UNKNOWN
 }
 
 /** Tool sets and "only reading" go to servers in the form that the one of GitHub takes; others leave them alone. */
