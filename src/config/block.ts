@@ -213,7 +213,7 @@ function namedBy(rule: KeyRule, value: Setting, node: ValueNode, context: ValueC
       context.referred?.(item, at)
       return new Reference(item)
     }
-    if (at.type === 'text' && at.parts.every((part) => typeof part === 'string')) {
+    if (at.type === 'path' || (at.type === 'text' && at.parts.every((part) => typeof part === 'string'))) {
       reportUnknown(item, at, context, 'the name of a declaration is wanted here')
     } else context.report.error(context.source, at, 'unknown-name', 'nothing is declared with this name')
     return undefined

@@ -101,6 +101,11 @@ export const DIAGNOSTICS = {
     text: 'a backslash that begins no escape stays as it is',
     next: 'write `\\\\` for a backslash',
   },
+  'path-escape': {
+    severity: 'warning',
+    text: 'an escape stands in what looks like a path of Windows',
+    next: 'write `\\\\` for a backslash, or `/`',
+  },
   'odd-variable': {
     severity: 'warning',
     text: `a \`\${\` that begins no \`\${NAME}\` stays as it is`,

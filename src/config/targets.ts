@@ -34,6 +34,9 @@ function targetOf(node: ValueNode, context: ValueContext): string | undefined {
       else reportUnknown(text, node, context, 'a target is the name of a declaration')
       return undefined
     }
+    case 'path':
+      reportUnknown(node.text, node, context, 'a target is the name of a declaration')
+      return undefined
     default:
       if (context.quiet === true || ('broken' in node && node.broken === true)) return undefined
       report.error(

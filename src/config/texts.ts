@@ -23,6 +23,8 @@ const BARE_VARIABLE = /\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*
 const NAMED = /^\$[A-Z][A-Z0-9_]+$/
 /** `${NAME:-value}` and `$ NAME`, up to their end: what other languages write, or fingers. */
 const ODD_VARIABLE = /\$(?:\{[^{}\r\n]*\}?|[ \t]+[A-Za-z_][A-Za-z0-9_]*(?=[ \t]*(?:[,}\]#\r\n]|$)))/y
+/** Before a backslash: the beginning of a path of Windows. */
+const DRIVE = /(?:^|[^A-Za-z0-9])[A-Za-z]:$/
 const CODE_POINT = /u(?:([\da-fA-F]{4})|\{([\da-fA-F]{1,8})\})/y
 /** Up to here a text is as it stands. */
 const PLAIN = /[^"'\\\r\n$]+/y
@@ -170,6 +172,16 @@ function readEscape(lexer: Lexer): string {
   const char = lexer.text[lexer.at] ?? ''
   const plain = ESCAPES[char]
   if (plain !== undefined) {
+    // `C:\temp`
+    if (/[a-z]/.test(char) && DRIVE.test(lexer.text.slice(Math.max(0, start - 3), start))) {
+      const span = { start, end: start + 2 }
+      lexer.log.add(
+        'path-escape',
+        span,
+        `\`\\${char}\` is read as an escape, in what looks like a path`,
+        'write `\\\\`',
+      )
+    }
     lexer.at++
     return plain
   }
