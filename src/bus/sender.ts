@@ -55,16 +55,20 @@ export class Sender {
   }
 
   /** One message to one agent: the common case of {@link send}, without lists in between. */
-  sendToOne(name: string, data: unknown, origin: Origin | undefined): Promise<Ack> {
+  sendToOne(
+    name: string,
+    data: unknown,
+    origin: Origin | undefined,
+    options: PublishOptions | undefined,
+  ): Promise<Ack> {
     const core = this.#core
     const record = core.agents.find(name)
-    if (core.state !== 'running' || record?.registeredAt === undefined)
-      return this.send([name], data, undefined, origin)
+    if (core.state !== 'running' || record?.registeredAt === undefined) return this.send([name], data, options, origin)
     const route = this.#routeOf(record)
-    if (route.only !== record.queue || record.queue.backlog.holds) return this.send([name], data, undefined, origin)
+    if (route.only !== record.queue || record.queue.backlog.holds) return this.send([name], data, options, origin)
     let message: Envelope
     try {
-      message = core.maker.make(record.topic, data, undefined, origin)
+      message = core.maker.make(record.topic, data, options, origin)
     } catch (error) {
       return Promise.reject(error as Error)
     }

@@ -70,8 +70,13 @@ export class Verbs implements Publisher {
   }
 
   send(agent: string | readonly string[], data: unknown, options?: SendOptions): Promise<Ack> {
-    if (options === undefined && typeof agent === 'string') return this.sender.sendToOne(agent, data, this.origin)
-    return this.#sendToMany(agent, data, options)
+    if (typeof agent !== 'string' || agent === '' || !isLight(options)) return this.#sendToMany(agent, data, options)
+    try {
+      if (options !== undefined) checkCall('send', options, PUBLISH_RULES)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    return this.sender.sendToOne(agent, data, this.origin, options)
   }
 
   async #sendToMany(agent: string | readonly string[], data: unknown, options: SendOptions | undefined): Promise<Ack> {
@@ -289,4 +294,18 @@ function listen(signal: AbortSignal | undefined, pending: Pending): (() => void)
     throw new BusError('CANCELLED', 'the request was given up before it was sent', { cause: signal.reason })
   signal.addEventListener('abort', onAbort, { once: true })
   return () => signal.removeEventListener('abort', onAbort)
+}
+
+/** True when nothing is asked of the way to the inbox: no receipt, no wait, no key, no delay. */
+function isLight(options: SendOptions | undefined): boolean {
+  if (options === undefined) return true
+  if (typeof options !== 'object' || options === null) return false
+  const { receipt, until, idempotencyKey, delayMs, to } = options
+  return (
+    receipt === undefined &&
+    until === undefined &&
+    idempotencyKey === undefined &&
+    delayMs === undefined &&
+    to === undefined
+  )
 }

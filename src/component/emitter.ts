@@ -214,8 +214,14 @@ export class Emitter {
       return Promise.resolve({ payload, delivered: NOBODY, failed: NO_FAILURES, stoppedBy: undefined })
     }
     member.counts.routed++
+    this.#host.busy.began()
+    const [first] = targets
+    if (targets.length === 1 && first !== undefined) {
+      const sent = this.outlet.send(member, first, event, payload, options, frame)
+      return sent.then((error) => this.#outcome(member, event, payload, options, targets, [error]))
+    }
     const sends = targets.map((target) => this.outlet.send(member, target, event, payload, options, frame))
-    return this.#outcome(member, event, payload, options, targets, sends)
+    return Promise.all(sends).then((errors) => this.#outcome(member, event, payload, options, targets, errors))
   }
 
   #targets(member: Member, event: string, { target, targets, route }: Way): readonly string[] {
@@ -225,24 +231,34 @@ export class Emitter {
     return member.routedEvents.has(event) || isRouted(event) ? this.#host.targetsOf(member.name) : NOBODY
   }
 
-  async #outcome(
+  /** What became of it; `errors` has undefined for each target that took it. */
+  #outcome(
     member: Member,
     event: string,
     payload: unknown,
     options: Way,
     targets: readonly string[],
-    sends: readonly Promise<unknown>[],
+    errors: readonly unknown[],
+  ): EmitResult | Promise<EmitResult> {
+    if (errors.some((error) => error !== undefined)) return this.#lost(member, event, payload, options, targets, errors)
+    member.counts.sent += targets.length
+    this.#host.busy.ended()
+    return { payload, delivered: targets, failed: NO_FAILURES, stoppedBy: undefined }
+  }
+
+  async #lost(
+    member: Member,
+    event: string,
+    payload: unknown,
+    options: Way,
+    targets: readonly string[],
+    errors: readonly unknown[],
   ): Promise<EmitResult> {
-    this.#host.busy.began()
     try {
-      const errors = await Promise.all(sends)
-      const delivered: string[] = []
-      const failed: RouteFailure[] = []
-      for (const [index, error] of errors.entries()) {
-        const target = targets[index] as string
-        if (error === undefined) delivered.push(target)
-        else failed.push({ target, error })
-      }
+      const delivered = targets.filter((_, index) => errors[index] === undefined)
+      const failed = targets.flatMap((target, index) =>
+        errors[index] === undefined ? [] : [{ target, error: errors[index] }],
+      )
       member.counts.sent += delivered.length
       member.counts.routeFailures += failed.length
       for (const one of failed) await this.#notRouted(member, event, payload, options, one)

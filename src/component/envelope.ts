@@ -1,4 +1,4 @@
-import type { Headers } from '../message/headers.ts'
+import { type Headers, readyHeaders } from '../message/headers.ts'
 import type { Message } from '../message/message.ts'
 
 // What stands beside the data of a routed message. The data itself is what was emitted, untouched; its source is `message.from`, its
@@ -28,7 +28,7 @@ export function headersFor(event: string): Headers {
   let headers = made.get(event)
   if (headers === undefined) {
     if (made.size >= MOST_EVENTS) made.clear()
-    headers = Object.freeze({ [EVENT_HEADER]: event })
+    headers = readyHeaders({ [EVENT_HEADER]: event })
     made.set(event, headers)
   }
   return headers

@@ -24,9 +24,9 @@ export interface Frame {
 /** One handling, as everything that runs on its behalf shares it. */
 export interface Work {
   /** What it counts besides its time. */
-  readonly measures: Measures[]
+  measures: Measures[] | undefined
   /** How often it has emitted the same, by what names it: see `mark.ts`. */
-  readonly marks: Map<string, number>
+  marks: Map<string, number> | undefined
   /** Its books are closed. */
   isOver: boolean
 }

@@ -9,7 +9,9 @@ import { type Frame, type Work, within } from './frame.ts'
 import { RESULT_MARK } from './mark.ts'
 import { type Member, producesOf } from './member.ts'
 import { collected, eachPart, inFrame, isParts, isThenable, joined } from './parts.ts'
-import { sumOf, type Taken } from './performance.ts'
+import { type Measures, sumOf, type Taken } from './performance.ts'
+
+// Hot path: one `Handling` for each message, and what most of them never need is made on demand.
 
 /** What the handling of messages needs of its swarm. */
 export interface HandleHost {
@@ -30,42 +32,38 @@ export interface HandleHost {
 /** The handler of a component: what comes is handled by its behaviour, and what that returns is the answer, or goes on to the targets. */
 export function handlerOf(member: Member, host: HandleHost): Handler {
   return (message, context) => {
-    const work: Work = { measures: [], marks: new Map(), isOver: false }
-    const frame: Frame = {
-      bus: host.bus,
-      component: member.name,
-      kind: member.kind,
-      session: message.session,
-      message,
-      context,
-      depth: 0,
-      work,
-    }
     if (message.headers[STOPPED_HEADER] !== undefined) {
       host.told(message)
-      return within(frame, () =>
+      const work: Work = { measures: undefined, marks: undefined, isOver: false }
+      return within(frameOf(member, host, message, context, work), () =>
         host.emitter.again(member, eventOf(message) ?? producesOf(member.behaviour), message.data, message.headers),
       )
     }
-    return new Handling(member, host, frame, work, message, context).run()
+    return new Handling(member, host, message, context).run()
   }
 }
 
+function frameOf(member: Member, host: HandleHost, message: Message, context: Context, work: Work): Frame {
+  const { name: component, kind } = member
+  return { bus: host.bus, component, kind, session: message.session, message, context, depth: 0, work }
+}
+
 /** One message in the hands of a component. */
-class Handling {
+class Handling implements Work {
+  measures: Measures[] | undefined = undefined
+  marks: Map<string, number> | undefined = undefined
+  isOver = false
   readonly #member: Member
   readonly #host: HandleHost
   readonly #frame: Frame
-  readonly #work: Work
   readonly #message: Message
   readonly #context: Context
   readonly #startedMs: number
 
-  constructor(member: Member, host: HandleHost, frame: Frame, work: Work, message: Message, context: Context) {
+  constructor(member: Member, host: HandleHost, message: Message, context: Context) {
     this.#member = member
     this.#host = host
-    this.#frame = frame
-    this.#work = work
+    this.#frame = frameOf(member, host, message, context, this)
     this.#message = message
     this.#context = context
     this.#startedMs = host.nowMs()
@@ -238,8 +236,8 @@ class Handling {
       this.#member.counts.handlingFailures++
       if (this.#message.replyTo !== undefined) this.#host.told(this.#message)
     }
-    this.#work.isOver = true
-    const taken = sumOf(this.#host.nowMs() - this.#startedMs, this.#work.measures)
+    this.isOver = true
+    const taken = sumOf(this.#host.nowMs() - this.#startedMs, this.measures)
     this.#host.took(this.#member, this.#frame.session, taken)
   }
 }

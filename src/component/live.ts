@@ -143,7 +143,7 @@ export class LiveComponent implements Component {
     checkOption('measure', 'figures', figures, anObject)
     const frame = frameOf(this.#host.bus)
     // What is counted when no handling is open, before the first message or behind the last, counts as well.
-    if (frame?.work?.isOver === false) frame.work.measures.push(figures)
+    if (frame?.work?.isOver === false) (frame.work.measures ??= []).push(figures)
     else this.#host.measured(this.#member, frame?.session, figures)
   }
 }

@@ -10,7 +10,7 @@ export const RESULT_MARK = 'result'
  * before. Not by its place in the order: emits that race each other come in another order next time, and one would be taken for another.
  * Undefined for what cannot be sent anyway.
  */
-export function markOf(event: string, payload: unknown, { marks }: Work): string | undefined {
+export function markOf(event: string, payload: unknown, work: Work): string | undefined {
   let data: Uint8Array
   try {
     data = serialize([event, payload])
@@ -18,7 +18,8 @@ export function markOf(event: string, payload: unknown, { marks }: Work): string
     return undefined
   }
   const name = hash('sha1', data, 'base64url')
-  const count = marks.get(name) ?? 0
-  marks.set(name, count + 1)
+  work.marks ??= new Map()
+  const count = work.marks.get(name) ?? 0
+  work.marks.set(name, count + 1)
   return count === 0 ? name : `${name}-${count}`
 }

@@ -10,6 +10,8 @@ import { headersFor } from './envelope.ts'
 import { type Frame, frameOf, verbsAt } from './frame.ts'
 import type { Member } from './member.ts'
 
+// Hot path: a live bus is asked with as little as possible around it.
+
 /** What the sending to targets needs of its swarm. */
 export interface OutletHost {
   readonly bus: Bus
@@ -46,35 +48,51 @@ export class Outlet {
   }
 
   /** Resolves to what refused it, or to undefined. */
-  async send(
+  send(
     member: Member,
     target: string,
     event: string,
     payload: unknown,
-    { session = frameOf(this.#host.bus)?.session, priority, mark }: Sending,
+    { session: wanted, priority, mark }: Sending,
     frame: Frame | undefined,
   ): Promise<unknown> {
-    const { bus, isKept, isOwn, hopLimit, busy } = this.#host
+    const { bus, isKept, hopLimit } = this.#host
+    const session = wanted ?? frame?.session
+    const hops = frame?.message === undefined ? 0 : frame.message.hops + 1
+    if (hops > hopLimit) return Promise.resolve(tooLong(target, hops, hopLimit, frame))
+    const options: { -readonly [Key in keyof SendOptions]: SendOptions[Key] } = {
+      from: member.name,
+      headers: headersFor(event),
+    }
+    if (session !== undefined) options.session = session
+    if (priority !== undefined) options.priority = priority
     try {
-      const hops = frame?.message === undefined ? 0 : frame.message.hops + 1
-      if (hops > hopLimit) throw tooLong(target, hops, hopLimit, frame)
-      const options: SendOptions = {
-        from: member.name,
-        headers: headersFor(event),
-        ...(session === undefined ? {} : { session }),
-        ...(priority === undefined ? {} : { priority }),
-        ...(isKept ? { receipt: true } : {}),
-      }
       const verbs = verbsAt(bus, frame)
-      const key = isKept ? keyOf(member.name, mark, target, frame) : undefined
+      if (isKept) return this.#keep(verbs, target, payload, options, keyOf(member.name, mark, target, frame))
+      return verbs.send(target, payload, options).then(taken, refused)
+    } catch (error) {
+      return Promise.resolve(refused(error))
+    }
+  }
+
+  async #keep(
+    verbs: Publisher,
+    target: string,
+    payload: unknown,
+    options: SendOptions,
+    key: string | undefined,
+  ): Promise<unknown> {
+    const { isOwn, busy } = this.#host
+    const followed = { ...options, receipt: true }
+    try {
       const ack = await (key === undefined || this.#live.has(target)
-        ? verbs.send(target, payload, options)
-        : this.#sendOnce(verbs, target, payload, options, key))
+        ? verbs.send(target, payload, followed)
+        : this.#sendOnce(verbs, target, payload, followed, key))
       // What is held waits for a component that is nowhere yet: that may take for ever.
       if (!ack.held) busy.sent(ack.receipt, !isOwn(target))
       return undefined
     } catch (error) {
-      return error ?? new BusError('ROUTE_FAILED', `"${target}" did not take it`)
+      return refused(error)
     }
   }
 
@@ -120,6 +138,14 @@ export class Outlet {
       return undefined
     }
   }
+}
+
+function taken(): undefined {
+  return undefined
+}
+
+function refused(error: unknown): unknown {
+  return error ?? new BusError('ROUTE_FAILED', 'the target did not take it')
 }
 
 const MOST_KEY = 256

@@ -40,9 +40,11 @@ export interface Taken {
 }
 
 const MOST_SESSIONS = 10_000
+const NO_FIGURES: Readonly<Record<string, number>> = Object.freeze(Object.create(null) as Record<string, number>)
 
 /** Adds up what was measured during one handling. Names of figures of one's own are kept apart from those of objects. */
-export function sumOf(ms: number, measures: readonly Measures[]): Taken {
+export function sumOf(ms: number, measures: readonly Measures[] | undefined): Taken {
+  if (measures === undefined) return { ms, tokens: 0, cost: 0, custom: NO_FIGURES }
   let tokens = 0
   let cost = 0
   const custom: Record<string, number> = Object.create(null) as Record<string, number>

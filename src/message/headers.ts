@@ -11,9 +11,19 @@ export const NO_HEADERS: Headers = Object.freeze(Object.create(null) as Record<s
 
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])
 
+/** Headers that were checked and copied once, for many messages. */
+const ready = new WeakSet<Headers>()
+
+/** Headers that are put on many messages: checked, copied and frozen here, once. Throws as {@link freezeHeaders}. */
+export function readyHeaders(given: Headers): Headers {
+  const headers = freezeHeaders(given)
+  ready.add(headers)
+  return headers
+}
+
 /** A frozen copy of headers given by a user. Throws INVALID_MESSAGE for a wrong type, a forbidden name, or more than 16 KiB. */
 export function freezeHeaders(given: Headers): Headers {
-  if (given === NO_HEADERS) return given
+  if (given === NO_HEADERS || ready.has(given)) return given
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new BusError('INVALID_MESSAGE', '"headers" must be an object of texts', {
       details: { field: 'headers', allowed: 'an object of texts' },
