@@ -126,7 +126,7 @@ export interface NackOptions {
 export interface Delivery extends Omit<Entry, 'type'> {
   readonly type: 'delivery'
   readonly group: string
-  /** 1 for the first hand-out; rises with each counted nack, with each lease that ran out, and with each crash after `begin`. */
+  /** 1 for the first hand-out; rises with each counted nack, with each lease that ran out (of a suspect: behind `begin`), and with each crash after `begin`. */
   readonly attempt: number
   /** Milliseconds that are left of a wait its former holder had begun with `hold`; 0 when it may be handled now. */
   readonly dueInMs: number

@@ -342,7 +342,8 @@ export class Group {
 
   /** The lease has run out: an attempt. Later leases of its session with the same holder go back with it, uncounted. */
   #runOut(slot: Slot): void {
-    slot.attempts++
+    // Of a suspect it is known whether its handler ran: nobody calls it before that is noted.
+    if (!slot.suspect || slot.begun) slot.attempts++
     slot.suspect = true
     slot.held = false
     this.#giveBack(slot, slot.holder as Holder, () => true)

@@ -119,6 +119,22 @@ test('[I6] a lease that runs out takes the later ones of its session with it, un
   expect(slots.every(({ token }, at) => token !== tokens[at])).toBe(true)
 })
 
+test('[I17] a lease of a suspect that runs out before its handler began is no attempt, one that runs out behind it is', () => {
+  const { machine, entry, ask, pass } = rig()
+  ask('i', enter('x', 3, 100))
+  entry()
+  const slot = slotsOf(machine, 'x')[0] as Slot
+  const seen: number[] = []
+  for (const begins of [false, false, true]) {
+    if (begins) ask('i', { t: 'begin', ...list(slot) })
+    else ask('i', { t: 'start', ...list(slot) })
+    pass(150)
+    ask('i', tick)
+    seen.push(slot.attempts)
+  }
+  expect(seen).toEqual([1, 1, 2])
+})
+
 test('[I17] the death of a process counts as an attempt for handlers that ran, and makes what it held suspect', () => {
   const { machine, entry, ask } = rig()
   ask('i', enter('x', 3))

@@ -187,7 +187,8 @@ expire = function(g)
     local ranOut = entry[4] <= now
     if ranOut or (entry[10] and over[entry[10]] == entry[3]) then
       if entry[10] then over[entry[10]] = entry[3] end
-      if ranOut and has(entry[7], OUT) then entry[6] = entry[6] + 1 end
+      -- Of a suspect it is known whether its handler ran: nobody calls it before that is noted.
+      if ranOut and has(entry[7], suspicion(entry[7]) > 0 and BEGUN or OUT) then entry[6] = entry[6] + 1 end
       entry[7], entry[8], entry[9] = SUSPECT, 0, 0
       release(g, entry)
       back(g, offset, entry)
