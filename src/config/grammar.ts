@@ -1,5 +1,6 @@
 import type { BlockNode, EntryNode, ListNode, TextNode, ValueNode, WordNode } from './ast.ts'
 import { tellDuplicates } from './duplicates.ts'
+import { isKeyStart, readKey, readSeparator } from './entry-key.ts'
 import { CHAR, clip, type Lexer } from './lexer.ts'
 import {
   balance,
@@ -7,7 +8,6 @@ import {
   enter,
   expected,
   expectedSeparation,
-  isBehindComma,
   isGlued,
   isWorthIt,
   leavesBlock,
@@ -18,7 +18,7 @@ import {
   startsOver,
   unclosed,
 } from './reading.ts'
-import { atEntry, atSpacedEntry, closerFrom, indentOf, skipEntry, skipWords } from './recovery.ts'
+import { atEntry, atSpacedEntry, closerFrom, indentOf, skipEntry } from './recovery.ts'
 import { readText, readVariable } from './texts.ts'
 import { bareEnd, flagOf, goesOn, isBareText, isNull, nameEnd, numberOf } from './words.ts'
 
@@ -273,60 +273,6 @@ function readEntry(reading: Reading, previous: EntryNode | undefined): EntryNode
     return undefined
   }
   return { type: 'entry', start, end: value.end, key, separator, value }
-}
-
-function isKeyStart({ text, at, next }: Lexer): boolean {
-  if (next === CHAR.quote || next === CHAR.apostrophe) return true
-  const end = nameEnd(text, at)
-  return (end > at && !goesOn(text, end)) || atEntry(text, at)
-}
-
-function readKey(lexer: Lexer): WordNode | TextNode | undefined {
-  const start = lexer.at
-  if (lexer.next === CHAR.quote || lexer.next === CHAR.apostrophe) return readText(lexer)
-  const name = nameEnd(lexer.text, start)
-  const end = bareEnd(lexer.text, start, false, name)
-  const text = lexer.text.slice(start, end)
-  if (end > start && name === end) {
-    lexer.at = end
-    return { type: 'word', start, end, text }
-  }
-  if (isBareText(text) && atEntry(lexer.text, start)) {
-    lexer.at = end
-    lexer.log.add('bare-key', { start, end }, `\`${clip(text)}\` is read as a text`, `write "${clip(text)}"`)
-    return { type: 'text', start, end, quote: '"', parts: [text] }
-  }
-  expected(lexer, 'a key or `}`', start)
-  return undefined
-}
-
-function readSeparator(
-  lexer: Lexer,
-  key: WordNode | TextNode,
-  previous: EntryNode | undefined,
-): ':' | '=' | 'item' | undefined {
-  const newLine = lexer.skip()
-  if (lexer.take(CHAR.colon)) return ':'
-  if (lexer.take(CHAR.equals)) return '='
-  const shown = clip(lexer.text.slice(key.start, key.end))
-  const isItem = lexer.next === CHAR.comma || lexer.next === CHAR.closeBlock || newLine
-  if (previous !== undefined && isGlued(lexer, previous.end, key.start)) {
-    expectedSeparation(lexer, key.start)
-  } else if (isItem && isBehindComma(lexer, previous, key.start)) {
-    // `to: a, b`
-    const hint = `several values stand between brackets: [${clip(lexer.text.slice(previous!.value.start, key.end))}]`
-    expected(lexer, 'a key with `:` or `=`', key.start, hint)
-    skipWords(lexer)
-    return 'item'
-  } else if (newLine) {
-    const span = { start: key.end, end: key.end }
-    lexer.log.add('expected', span, `found the end of the line, expected \`:\` or \`=\` behind \`${shown}\``)
-  } else {
-    const hint = previous === undefined && isItem ? 'lists stand between `[` and `]`' : undefined
-    expected(lexer, `\`:\` or \`=\` behind \`${shown}\``, lexer.at, hint)
-    if (hint !== undefined) skipWords(lexer)
-  }
-  return undefined
 }
 
 /** True when no value follows the separator, which is told. */
