@@ -54,7 +54,7 @@ export interface Component {
    * Emits an event: its payload is checked as its type says, shown to hooks, changed by pipes and told to listeners. An event that is
    * routed (`response_generated` and others like it, those that the component lists) then goes to the targets of the component, or to
    * `target` alone, which makes any event go. Resolves when every target has it. Rejects with SCHEMA_MISMATCH for a payload that its
-   * event does not allow; faults of targets and pipes are in the result, and become dead letters of this component.
+   * event does not allow, with NOT_RUNNING before the swarm starts and when the component has ended; faults of targets and pipes are in the result, and become dead letters of this component.
    */
   emit(event: string, payload: unknown, options?: EmitOptions): Promise<EmitResult>
   /** Emits, and does not wait; a failure is told to the swarm. */

@@ -45,7 +45,7 @@ export interface Swarm extends AsyncDisposable {
   start(options?: StartOptions): Promise<void>
   /** Inputs take nothing new, what is on its way is handled, then everything ends, in reverse. */
   stop(options?: { readonly limitMs?: number }): Promise<StopReport>
-  /** Resolves once nothing is on its way in this process. */
+  /** Resolves once nothing is on its way in this process; what is held for a component that is not there does not count. */
   idle(): Promise<void>
   /** Resolves when every input has ended, and what came of it is done. Never, while there is an input that does not end, or none. */
   readonly ended: Promise<void>
