@@ -119,10 +119,17 @@ export const tasksKind = defineKind({
     const open = new Set<Promise<void>>()
     let ended: Promise<void> | undefined
     async function read(): Promise<void> {
+      const { interactive } = context.terminal
+      if (interactive)
+        tell({
+          type: 'note',
+          text: 'One task a line; exit ends. For example: critical 30s: Production is down: fix auth',
+        })
       let number = 0
       for await (const text of context.terminal.lines()) {
         const where = `line ${++number}`
         if (text.trim() === 'exit') break
+        if (interactive && text.trim() === '') continue
         try {
           const task = parseTask(text)
           tally.accept()
