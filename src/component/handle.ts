@@ -73,6 +73,8 @@ class Handling implements Work {
   run(): unknown {
     const { behaviour, handle, name, kind } = this.#member
     if (handle === undefined) {
+      // What goes to everybody asks nothing of anybody.
+      if (this.#message.to === undefined) return this.#over(false)
       this.#over(true)
       throw new BusError('UNSUPPORTED', `"${name}" (${kind}) takes no messages`, { details: { component: name, kind } })
     }

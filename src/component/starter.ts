@@ -222,15 +222,15 @@ export class Starter {
   }
 
   #failed({ name, kind }: Member, what: string, cause: unknown): BusError {
-    return new BusError('START_FAILED', `"${name}" (${kind}) ${what}`, { cause, details: { component: name, kind } })
+    // Its name is said once, whatever its fault says.
+    const text = what.includes(`"${name}"`) ? what : `"${name}" (${kind}) ${what}`
+    return new BusError('START_FAILED', text, { cause, details: { component: name, kind } })
   }
 }
 
 /** An error that says all there is to say, with the name of its component, once. */
 function named({ name, kind }: Member, error: BusError): BusError {
-  if (error.details.component === name || error.message.includes(`"${name}"`)) return error
-  return new BusError(error.code, `"${name}" (${kind}): ${error.message}`, {
-    cause: error,
-    details: { ...error.details, component: name, kind },
-  })
+  if (error.details.component === name) return error
+  const text = error.message.includes(`"${name}"`) ? error.message : `"${name}" (${kind}): ${error.message}`
+  return new BusError(error.code, text, { cause: error, details: { ...error.details, component: name, kind } })
 }

@@ -7,7 +7,7 @@ import {
   type KindDefinition,
   Reference,
 } from '../../src/component/index.ts'
-import { createBus, openBus } from '../../src/index.ts'
+import { BusError, createBus, openBus } from '../../src/index.ts'
 import { fakeEnv } from '../../src/testing/index.ts'
 import { sink, swarmOf } from './support/components.ts'
 import { faultIn, faultOf, gate } from './support/woodwork.ts'
@@ -144,6 +144,41 @@ test('[WN19] a component that cannot be made or started fails the start, with it
     expect(fault).toMatchObject({ code: 'START_FAILED', cause: { message: 'no disk' }, details: { component: 'out' } })
     expect(fault.message).toContain('no disk')
   }
+})
+
+test('[W78] the name of a component that fails to start is said once, whatever its fault says', async () => {
+  const texts = ['"out" has no disk', '"out": no disk', 'no disk']
+  for (const text of texts) {
+    for (const code of ['CONFIG_INVALID', 'HANDLER_FAILED'] as const) {
+      await using bus = createBus()
+      const made = kinds([], (own) => {
+        if (own.name === 'out') throw new BusError(code, text)
+        return {}
+      })
+      const swarm = createSwarm({
+        bus,
+        catalog: createCatalog(made),
+        components: [spec('in', 'input test'), spec('out', 'output console')],
+      })
+      const fault = await faultOf(swarm.start())
+      expect(fault.details).toMatchObject({ component: 'out' })
+      expect(fault.message.split('"out"')).toHaveLength(2)
+    }
+  }
+})
+
+test('[WN19] a broadcast asks nothing of components that take no messages', async () => {
+  await using bus = createBus()
+  const faults: string[] = []
+  const swarm = createSwarm({ bus, onFault: ({ message }) => void faults.push(message) })
+  await swarm.add({ name: 'mute', role: 'input' })
+  await swarm.add(sink('out', []))
+  await swarm.start()
+  await bus.broadcast('all of you', { until: 'handled' })
+  expect(faults).toEqual([])
+  // What is meant for one of them is told to whoever asked.
+  expect((await faultOf(bus.request('agent.mute', 'you'))).message).toContain('mute')
+  await swarm.stop()
 })
 
 test('[WN19] the session of a message goes along from the input to the end', async () => {

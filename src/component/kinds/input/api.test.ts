@@ -223,6 +223,16 @@ test('[W80] the failure of an agent that is a tool is no answer to whoever waits
   expect(await answer.json()).toMatchObject({ response: 'without help' })
 })
 
+test('[W80] what `curl -d` sends is taken: JSON, fields, or plain text', async () => {
+  await using run = await started()
+  const url = `${run.url('door')}/input`
+  const type = { 'content-type': 'application/x-www-form-urlencoded' }
+  for (const body of ['hello', 'input=hello', '{"input":"hello"}']) {
+    const response = await post(`${url}?wait=true`, body, type)
+    expect([response.status, await response.json()]).toMatchObject([200, { response: 'you: hello' }])
+  }
+})
+
 test('[W80] wrong requests get a status and a sentence', async () => {
   await using run = await started({ max_body: 1_000 })
   const url = run.url('door')

@@ -148,10 +148,15 @@ async function readBody(request: IncomingMessage, most: number): Promise<unknown
   }
   if (bytes === 0) return undefined
   const text = Buffer.concat(chunks).toString('utf8')
-  if (/^text\/plain/i.test(request.headers['content-type'] ?? '')) return text
+  const type = request.headers['content-type'] ?? ''
+  if (/^text\/plain/i.test(type)) return text
   try {
     return JSON.parse(text) as unknown
   } catch {
+    // What curl says of everything it sends with `-d`.
+    if (/^application\/x-www-form-urlencoded/i.test(type)) {
+      return /^[\w.-]+=/.test(text) ? Object.fromEntries(new URLSearchParams(text)) : text
+    }
     throw new HttpFault(400, 'the body is no JSON; plain text is sent as text/plain')
   }
 }
