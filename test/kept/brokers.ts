@@ -1,3 +1,4 @@
+import { afterAll } from 'vitest'
 import { openBus } from '../../src/index.ts'
 import { startNats } from '../servers/nats.ts'
 import { startRedis } from '../servers/redis.ts'
@@ -11,7 +12,7 @@ export interface SharedStore extends Store {
 
 /** A backend that several processes share. */
 export interface Broker extends Backend {
-  /** A new place on the one server of this test file, which ends with the file's process. Time is the server's: nothing here takes a simulated clock. */
+  /** A new place on the one server of this test file, which ends with it. Time is the server's: nothing here takes a simulated clock. */
   make(): SharedStore
   /** The server itself, for faults: then no other test of the file may run beside. */
   server(): Promise<Server>
@@ -30,6 +31,8 @@ let places = 0
 function brokerOf(name: string, start: () => Promise<Server>): Broker {
   let started: Promise<Server> | undefined
   const server = (): Promise<Server> => (started ??= start())
+  // Not with its process: a worker that is told to end does not see to its children.
+  afterAll(async () => (await started)?.[Symbol.asyncDispose]())
   return {
     name,
     server,
