@@ -22,11 +22,12 @@ const config: ViteUserConfig = {
     // Many tests wait for servers and processes of their own: one worker would leave the second core idle.
     maxWorkers: 2,
     // A test that asserts nothing cannot fail: it counts as failed.
-    expect: { requireAssertions: true },
+    // A condition is waited for as long as a busy machine may take.
+    expect: { requireAssertions: true, poll: { timeout: 15_000 } },
     // Memory tests call global.gc.
     execArgv: ['--expose-gc'],
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 40_000,
+    hookTimeout: 40_000,
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],
