@@ -3,6 +3,7 @@ import { type Act, type GlobalOptions, type OpenCall, openCall, usage } from './
 import { channelsCommand } from './commands/channels.ts'
 import { checkCommand } from './commands/check.ts'
 import { deadLettersCommand } from './commands/dead-letters.ts'
+import { devCommand } from './commands/dev.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { fmtCommand } from './commands/fmt.ts'
 import { graphCommand } from './commands/graph.ts'
@@ -49,6 +50,7 @@ export function programOf(act: Act, nowMs: () => number): Command {
     .addHelpText('after', EXAMPLES)
   const commands = [
     upCommand(act),
+    devCommand(act),
     initCommand(act),
     checkCommand(act),
     fmtCommand(act),

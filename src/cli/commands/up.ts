@@ -12,7 +12,8 @@ import { terminalOf } from '../terminal.ts'
 import { counted, oneLine, spanText } from '../text.ts'
 import { invalid, MAIN, showDiagnostics, wwFile } from '../ww.ts'
 
-interface Options {
+/** The options of `up`, and of whatever runs as it does. */
+export interface UpOptions {
   readonly strict?: boolean
   readonly drain: number
   readonly startTimeout?: number
@@ -49,7 +50,8 @@ export function upCommand(act: Act): Command {
     .action(act(up))
 }
 
-async function up(call: Call, given: string | undefined, options: Options): Promise<number> {
+/** What `swarmbus up` does: resolves to its exit code when the swarm has ended. */
+export async function up(call: Call, given: string | undefined, options: UpOptions): Promise<number> {
   const { io, out } = call
   if (call.options.url !== undefined && call.options.file !== undefined) {
     throw usage('--url and --file name two buses', 'give one of them')

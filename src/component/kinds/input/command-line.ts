@@ -9,8 +9,12 @@ import { settingsOf } from '../settings.ts'
 import { isRecord } from '../text.ts'
 import { faultOf } from './sessions.ts'
 
-/** Lines that end the run. */
 const ENDS = new Set(['exit', ';'])
+
+/** True for a line that ends the run. */
+export function isEnd(line: string): boolean {
+  return ENDS.has(line.trim().toLowerCase())
+}
 
 interface OpenQuestion {
   readonly text: string
@@ -94,7 +98,7 @@ function commandLine(context: MakeContext, session: string, prompt: string): Beh
   async function read(own: Component): Promise<void> {
     for (;;) {
       const line = await nextLine(prompt)
-      if (line === undefined || ENDS.has(line.trim().toLowerCase())) break
+      if (line === undefined || isEnd(line)) break
       if (line.trim() !== '') await say(own, line)
     }
     await Promise.race([context.idle(), stopped.promise])
