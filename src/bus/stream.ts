@@ -1,4 +1,3 @@
-import { crc32 } from 'node:zlib'
 import type { Clock } from '../kit/clock.ts'
 import { BusError } from '../kit/errors.ts'
 import { Deadline, type TimerWheel } from '../kit/timer-wheel.ts'
@@ -84,13 +83,17 @@ interface Reader {
   wake: (() => void) | undefined
 }
 
+// Loaded with the first chunk: a program that streams nothing does not wait for it.
+let zlib: typeof import('node:zlib') | undefined
+
 const NO_METADATA = Object.freeze({})
 
 /** CRC-32 of text or bytes as 8 hex digits; undefined for other data. */
 export function checksumOf(data: unknown): string | undefined {
   if (typeof data !== 'string' && !ArrayBuffer.isView(data)) return undefined
   const bytes = typeof data === 'string' ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-  return crc32(bytes).toString(16).padStart(8, '0')
+  zlib ??= process.getBuiltinModule('node:zlib')
+  return zlib.crc32(bytes).toString(16).padStart(8, '0')
 }
 
 /**

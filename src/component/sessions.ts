@@ -1,5 +1,6 @@
 import { aFunction, anObject, aText, checkOption, checkOptions, milliseconds, type Rule, whole } from '../kit/check.ts'
-import { type Env, systemEnv, type Timer, unguessable } from '../kit/env.ts'
+import { type Env, systemEnv, type Timer } from '../kit/env.ts'
+import { unguessable } from '../kit/secret.ts'
 
 /** A session as its manager knows it. */
 export interface SessionInfo {

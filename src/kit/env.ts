@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { setImmediate as systemImmediate, setTimeout as systemTimeout } from 'node:timers'
 
 /** A timer that was armed by {@link Env.after}. */
@@ -49,9 +48,4 @@ export function systemEnv(): Env {
  */
 export function machineMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
-}
-
-/** 128 random bits as 32 hex digits, from the system's source for secrets: for what gives access to whoever knows it. */
-export function unguessable(): string {
-  return randomBytes(16).toString('hex')
 }

@@ -5,8 +5,7 @@ import type { MessageLog } from '../log/log.ts'
 import type { DeadLetterAlert } from '../worker/burials.ts'
 import type { ChannelOptions } from '../worker/channel.ts'
 import type { LogKeeper } from '../worker/keeper.ts'
-import { type BackendChoice, chooseBackend, type OfflineOptions, type TlsOptions } from './backends.ts'
-import { openChosen } from './fallback.ts'
+import type { BackendChoice, OfflineOptions, TlsOptions } from './backends.ts'
 
 /** How a bus with a log is opened: everything of `createBus`, and how messages are kept. */
 export interface OpenOptions extends BusOptions {
@@ -98,11 +97,13 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     onChosen,
   }
   checkOptions('openBus', own, OWN_RULES)
+  // Only who keeps messages pays for what keeps them: `import 'swarmbus'` stays light.
   let log: MessageLog
   let wire = rest.wire
   let keeper: LogKeeper | undefined
   let onClosed: (() => Promise<void>) | undefined
   if (typeof where === 'string' || where === undefined) {
+    const [{ chooseBackend }, { openChosen }] = await Promise.all([import('./backends.ts'), import('./fallback.ts')])
     const chosen = chooseBackend(where, process.env)
     const made = await openChosen(
       chosen,
@@ -137,7 +138,6 @@ export async function openBus(where?: string | MessageLog, options: OpenOptions 
     ...(onClosed === undefined ? {} : { onClosed }),
   }
   try {
-    // Only who keeps messages pays for what keeps them: `import 'swarmbus'` stays light.
     const { LogKeeper: Keeper } = await import('../worker/keeper.ts')
     const existing = (await log.streams()).map((one) => one.stream)
     const bus = keptBus({ ...rest, ...(wire === undefined ? {} : { wire }) }, (host) => {
