@@ -11,9 +11,8 @@ import {
   texts,
   whole,
 } from '../kit/check.ts'
-import { type Env, systemEnv, type Timer } from '../kit/env.ts'
+import { type Env, systemEnv, type Timer, unguessable } from '../kit/env.ts'
 import { BusError } from '../kit/errors.ts'
-import { unguessable } from '../kit/secret.ts'
 import { COMPONENT_STATES, type ComponentState } from './member.ts'
 
 /** What a component says of itself to all processes of a swarm. */

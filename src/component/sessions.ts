@@ -1,6 +1,5 @@
 import { aFunction, anObject, aText, checkOption, checkOptions, milliseconds, type Rule, whole } from '../kit/check.ts'
-import { type Env, systemEnv, type Timer } from '../kit/env.ts'
-import { unguessable } from '../kit/secret.ts'
+import { type Env, systemEnv, type Timer, unguessable } from '../kit/env.ts'
 
 /** A session as its manager knows it. */
 export interface SessionInfo {

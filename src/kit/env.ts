@@ -49,3 +49,9 @@ export function systemEnv(): Env {
 export function machineMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }
+
+/** 128 random bits as 32 hex digits, from the system's source for secrets: for what gives access to whoever knows it. */
+export function unguessable(): string {
+  // Loaded when it is needed: no bus needs it, and none should be imported more slowly for it.
+  return process.getBuiltinModule('node:crypto').randomBytes(16).toString('hex')
+}

@@ -1,5 +1,5 @@
+import { unguessable } from '../../../kit/env.ts'
 import { BusError } from '../../../kit/errors.ts'
-import { unguessable } from '../../../kit/secret.ts'
 import type { Component, EmitResult } from '../../component.ts'
 import type { Behaviour, KindDefinition, MakeContext } from '../../kind.ts'
 import { ANSWERED } from '../agent/ask-user.ts'

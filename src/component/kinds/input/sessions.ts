@@ -1,4 +1,4 @@
-import { unguessable } from '../../../kit/secret.ts'
+import { unguessable } from '../../../kit/env.ts'
 import type { EmitResult } from '../../component.ts'
 import type { ClientEvent } from '../net/events.ts'
 import type { Socket } from '../net/sockets.ts'
