@@ -270,19 +270,26 @@ export function persistCases({ on, clock, harness }: Suite): void {
         Array.from({ length: 20 }, (_, index) => item({ number: start + index, text: text + start + index })),
       )
     }
-    const heap = (): number => {
-      ;(globalThis as { gc?: () => void }).gc?.()
-      return process.memoryUsage().heapUsed + process.memoryUsage().external
+    // Buffers are freed beside the program, after the collection that found them dead: the least of several looks counts.
+    const heap = async (): Promise<number> => {
+      let least = Number.POSITIVE_INFINITY
+      for (let look = 0; look < 5; look++) {
+        ;(globalThis as { gc?: () => void }).gc?.()
+        const { heapUsed, external } = process.memoryUsage()
+        least = Math.min(least, heapUsed + external)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      return least
     }
     await using after = await reopen(log)
-    const before = heap()
+    const before = await heap()
     await using one = consumer(clock, after, 'c/a', 'g', { maxInFlight: 20 })
     let most = 0
     for (let next = 0; next < 1_000; next++) {
       const delivery = await one.next()
       assert.equal((delivery.message.data as { number: number }).number, next)
       await delivery.settle('acked')
-      if (next % 100 === 50) most = Math.max(most, heap() - before)
+      if (next % 100 === 50) most = Math.max(most, (await heap()) - before)
     }
     assert.ok(most < 48_000_000, `${most} bytes more than before`)
   })
