@@ -110,7 +110,10 @@ export function natsTable({ env, store, sight, watch, tell, leave }: NatsTablePa
     if (lost?.by === entry.by && entry.ttlMs === ttlMs) return claimed(name, entry.token, entry.seq, lost.sinceMs)
     const leftMs = lost?.by === entry.by ? 0 : sight.leftMs(name, entry)
     if (leftMs > 0) return leftMs
-    return (await tryWrite(name, ttlMs, entry.seq)) ?? 0
+    // Removed first: of two that replace the same entry in a stream of several copies nats-server 2.9 lets both through, but of two that
+    // write where there is none only one.
+    await store.remove(entry.seq)
+    return (await tryWrite(name, ttlMs, 0)) ?? 0
   }
 
   /** Sleeps until the name may be free. */

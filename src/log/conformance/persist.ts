@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { systemEnv } from '../../kit/env.ts'
 import type { Entry, MessageLog } from '../log.ts'
 import { all, consumer, dataOf, figures, item, items, type LogHarness, offsetsOf, type Suite } from './harness.ts'
 
@@ -277,7 +278,7 @@ export function persistCases({ on, clock, harness }: Suite): void {
         ;(globalThis as { gc?: () => void }).gc?.()
         const { heapUsed, external } = process.memoryUsage()
         least = Math.min(least, heapUsed + external)
-        await new Promise((resolve) => setImmediate(resolve))
+        await new Promise<void>((resolve) => systemEnv().nextTurn(resolve))
       }
       return least
     }

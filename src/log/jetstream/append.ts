@@ -6,7 +6,7 @@ import { textOf } from '../sqlite/encode.ts'
 import { type Body, metaOf } from './bodies.ts'
 import { ensureStream, type StreamSettings } from './bootstrap.ts'
 import type { Channel } from './channel.ts'
-import { type Io, NO_STREAM, type Stored } from './io.ts'
+import { type Io, jsonIn, NO_STREAM, type Stored } from './io.ts'
 import { nameOfToken, type PartName, partOf, streamOfPart } from './names.ts'
 import { mustFit } from './place.ts'
 import { type EntryMeta, META_HEADER, offsetOf, seqOf } from './records.ts'
@@ -147,9 +147,9 @@ export class Appender {
   ): Promise<{ stream: string; offset: string; id: MessageId } | undefined> {
     const record = await this.#io.get(channel.names.stream, { seq })
     if (record === undefined) return undefined
-    const subject = (record.headers?.get('Nats-Subject') ?? '').slice(channel.names.root.length)
-    const part = metaOf(record.headers?.get(META_HEADER)).p ?? nameOfToken(subject.slice(4)) ?? ''
-    const { id } = record.json<{ id: MessageId }>()
+    const subject = record.subject.slice(channel.names.root.length)
+    const part = metaOf(record.header(META_HEADER)).p ?? nameOfToken(subject.slice(4)) ?? ''
+    const { id } = jsonIn<{ id: MessageId }>(record)
     return { stream: streamOfPart(channel.names.channel, part), offset: String(offsetOf(seq, 0)), id }
   }
 

@@ -144,10 +144,10 @@ export class Bodies {
     const most = Math.min(MOST_TOGETHER, near.length * 8 + 128)
     const range = { stream: this.#names.stream, filter: `${this.#names.root}e.>`, from, most }
     try {
-      await fetchRange(this.#io, range, (seq, { data, headers }) => {
+      await fetchRange(this.#io, range, ({ seq, data, header }) => {
         last = seq
         const offset = offsetOf(seq, 0)
-        const body = { bytes: data.slice(), note: metaOf(headers?.get(META_HEADER)).n }
+        const body = { bytes: data.slice(), note: metaOf(header(META_HEADER)).n }
         this.#putAhead(offset, body)
         const one = wanted.get(offset)
         wanted.delete(offset)
@@ -198,7 +198,7 @@ export class Bodies {
     const index = offset % PER_RECORD
     const record = await this.#io.get(this.#names.stream, { seq: seqOf(offset) })
     if (record === undefined) return undefined
-    if (index === 0) return { bytes: record.data, note: metaOf(record.headers?.get(META_HEADER)).n }
+    if (index === 0) return { bytes: record.data, note: metaOf(record.header(META_HEADER)).n }
     const along = alongBody(record.data, index)
     return along === undefined ? undefined : { bytes: along.body, note: along.op.n }
   }

@@ -1,7 +1,7 @@
 import { BusError } from '../../kit/errors.ts'
 import { metaOf } from './bodies.ts'
 import { Follower, type StreamRecord } from './follow.ts'
-import { faultOf, type Io, NAME_IN_USE, NO_STREAM, type StreamDetails, SUBJECTS_IN_USE } from './io.ts'
+import { faultOf, type Io, jsonIn, type Kept, NAME_IN_USE, NO_STREAM, type StreamDetails, SUBJECTS_IN_USE } from './io.ts'
 import { Machine, type MachineEvents } from './machine.ts'
 import { type ChannelNames, nameOfToken } from './names.ts'
 import type { EntryHead } from './part.ts'
@@ -40,7 +40,10 @@ const AGAIN_MS = 20
 /** The stream of a channel; undefined when there is none. */
 export async function streamDetails(io: Io, names: ChannelNames): Promise<StreamDetails | undefined> {
   const info = await io.api<StreamDetails>(`STREAM.INFO.${names.stream}`)
-  if (info.error === undefined) return info
+  if (info.error === undefined) {
+    io.met(info)
+    return info
+  }
   if (info.error.err_code === NO_STREAM) return undefined
   throw faultOf(info.error)
 }
@@ -68,7 +71,10 @@ async function makeStream(io: Io, names: ChannelNames, settings: StreamSettings)
     duplicate_window: Math.max(100, settings.dedupMs) * 1e6,
     allow_direct: true,
   })
-  if (made.error === undefined) return made
+  if (made.error === undefined) {
+    io.met(made)
+    return made
+  }
   // Another process makes it at the same moment.
   const isMade = made.error.err_code === NAME_IN_USE || made.error.err_code === SUBJECTS_IN_USE
   for (let tries = 0; isMade && tries < 5; tries++) {
@@ -114,7 +120,7 @@ function partNameOf(token: string): string | undefined {
 /** The newest snapshot of a channel, when there is one. */
 export async function newestSnapshot(io: Io, names: ChannelNames): Promise<SnapshotHead | undefined> {
   const record = await io.get(names.stream, { last_by_subj: `${names.root}s` })
-  return record?.json<SnapshotHead>()
+  return record === undefined ? undefined : jsonIn<SnapshotHead>(record)
 }
 
 /** The machine of the newest snapshot, or a new one: what follows its sequence is still to be applied. */
@@ -128,14 +134,14 @@ export async function bootMachine(io: Io, names: ChannelNames, events: MachineEv
     if ([...pieces, ...segments].some((piece) => piece === undefined)) continue
     const entries = await indexUpTo(io, names, head.seq)
     for (const segment of segments) {
-      for (const [part, alongs] of (segment as { json<T>(): T }).json<Segment>()) {
+      for (const [part, alongs] of jsonIn<Segment>(segment as Kept)) {
         const list = entries.get(part) ?? []
         entries.set(part, list)
         for (const along of alongs) list.push(headOfAlong(along))
       }
     }
     const snapshot = JSON.parse(
-      Buffer.concat(pieces.map((piece) => (piece as { data: Uint8Array }).data)).toString(),
+      Buffer.concat(pieces.map((piece) => (piece as Kept).data)).toString(),
     ) as Snapshot
     const missing: number[] = []
     const machine = machineOf(names.channel, snapshot, entries, events, (seq) => void missing.push(seq))

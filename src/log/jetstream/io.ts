@@ -23,8 +23,33 @@ export interface ApiFault {
 /** A stream as JetStream describes it. */
 export interface StreamDetails {
   readonly created: string
-  readonly config: { readonly name: string; readonly description?: string; readonly subjects?: readonly string[] }
+  readonly config: {
+    readonly name: string
+    readonly description?: string
+    readonly subjects?: readonly string[]
+    readonly num_replicas?: number
+    readonly allow_direct?: boolean
+  }
   readonly state: { readonly messages: number; readonly first_seq: number; readonly last_seq: number }
+}
+
+/** A record as it lies in a stream. */
+export interface Kept {
+  readonly seq: number
+  readonly subject: string
+  readonly data: Uint8Array
+  header(name: string): string | undefined
+}
+
+type Which = { readonly seq: number; readonly next_by_subj?: string } | { readonly last_by_subj: string }
+
+interface KeptAnswer {
+  readonly message?: {
+    readonly seq: number
+    readonly subject: string
+    readonly hdrs?: string
+    readonly data?: string
+  }
 }
 
 /** Codes of JetStream. */
@@ -32,6 +57,7 @@ export const NO_STREAM = 10_059
 export const NAME_IN_USE = 10_058
 export const SUBJECTS_IN_USE = 10_065
 export const WRONG_SEQUENCE = 10_071
+const NO_MESSAGE = 10_037
 const FULL = new Set([10_077, 10_023, 10_047, 10_028, 10_054, 10_031, 10_002])
 
 interface Pending {
@@ -44,6 +70,8 @@ const SWEEP_MS = 100
 const NOT_FOUND = 404
 const MOST_TRIES = 6
 const TRY_MS = 10
+/** So long a new leader may need to make its own what its followers had acknowledged already. */
+const LEADER_TRY_MS = 30
 
 /** What the records and questions of a log go through. */
 export class Io {
@@ -51,6 +79,8 @@ export class Io {
   readonly env: Env
   readonly timeoutMs: number
   readonly #pending = new Map<string, Pending>()
+  /** Streams of which there is one copy. */
+  readonly #direct = new Set<string>()
   readonly #inbox: string
   readonly #acks: { unsubscribe(): void }
   readonly #watching: Disposable
@@ -119,26 +149,53 @@ export class Io {
     return answer
   }
 
+  /** A stream was met: with one copy, whoever has it may be asked for a record. */
+  met({ config: { name, num_replicas = 1, allow_direct = false } }: StreamDetails): void {
+    if (allow_direct && num_replicas === 1) this.#direct.add(name)
+    else this.#direct.delete(name)
+  }
+
   /** The sequence of the first record of these subjects at or behind one; Infinity when there is none. */
   async firstFrom(stream: string, subjects: string, seq: number): Promise<number> {
-    const found = await this.get(stream, { seq, next_by_subj: subjects })
-    return found === undefined ? Number.POSITIVE_INFINITY : Number(found.headers?.get('Nats-Sequence'))
+    return (await this.get(stream, { seq, next_by_subj: subjects }))?.seq ?? Number.POSITIVE_INFINITY
   }
 
   /** One record of a stream; undefined when it is not there. */
-  async get(
-    stream: string,
-    which: { readonly seq: number; readonly next_by_subj?: string } | { readonly last_by_subj: string },
-  ): Promise<Message | undefined> {
+  get(stream: string, which: Which): Promise<Kept | undefined> {
+    return this.#direct.has(stream) ? this.#getDirect(stream, which) : this.#getFromLeader(stream, which)
+  }
+
+  async #getDirect(stream: string, which: Which): Promise<Kept | undefined> {
     for (let tries = 1; ; tries++) {
       const answer = await this.#ask(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(which), undefined)
-      const { headers } = answer
-      if (headers === undefined || !headers.hasError) return answer
+      const { headers, data } = answer
+      if (headers === undefined || !headers.hasError) {
+        const header = (name: string): string | undefined => headers?.get(name) || undefined
+        return { seq: Number(header('Nats-Sequence')), subject: header('Nats-Subject') ?? '', data, header }
+      }
       if (headers.code === NOT_FOUND) return undefined
       // A stream that was just made, or a server that has just begun, answers nobody yet: that is not the same as having nothing.
       if (tries === MOST_TRIES) throw new BusError('STORE_FAILED', `JetStream: ${headers.code} ${headers.description}`)
-      await new Promise<void>((resolve) => void this.env.after(TRY_MS * tries, resolve))
+      await this.#rest(TRY_MS * tries)
     }
+  }
+
+  /**
+   * Of several copies any may lag behind, and would say of what was acknowledged that it is not there; its leader has it, if not at once
+   * when it is a new one.
+   */
+  async #getFromLeader(stream: string, which: Which): Promise<Kept | undefined> {
+    for (let tries = 1; ; tries++) {
+      const { error, message } = await this.api<KeptAnswer>(`STREAM.MSG.GET.${stream}`, which)
+      if (message !== undefined) return keptOf(message)
+      if (error !== undefined && error.err_code !== NO_MESSAGE) throw faultOf(error)
+      if (tries === MOST_TRIES || 'last_by_subj' in which) return undefined
+      await this.#rest(LEADER_TRY_MS * tries)
+    }
+  }
+
+  #rest(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.env.after(ms, resolve))
   }
 
   /** The sequence of the first record with this id, as long as the server remembers it. */
@@ -166,7 +223,7 @@ export class Io {
       } catch (error) {
         if (!(error instanceof BusError) || error.details.errCode !== NO_STREAM || tries === MOST_TRIES) throw error
       }
-      await new Promise<void>((resolve) => void this.env.after(TRY_MS * tries, resolve))
+      await this.#rest(TRY_MS * tries)
     }
   }
 
@@ -213,6 +270,21 @@ function storedAt(answer: Message): Stored {
   const { error, seq = 0, duplicate } = answer.json<{ error?: ApiFault; seq?: number; duplicate?: boolean }>()
   if (error !== undefined) throw faultOf(error)
   return { seq, duplicate: duplicate === true }
+}
+
+/** What a record says. */
+export function jsonIn<T>({ data }: Kept): T {
+  return JSON.parse(Buffer.from(data).toString()) as T
+}
+
+function keptOf({ seq, subject, hdrs = '', data = '' }: NonNullable<KeptAnswer['message']>): Kept {
+  const lines = Buffer.from(hdrs, 'base64').toString().split('\r\n')
+  return {
+    seq,
+    subject,
+    data: Buffer.from(data, 'base64'),
+    header: (name) => lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1).trim() || undefined,
+  }
 }
 
 /** The error for what JetStream says. */

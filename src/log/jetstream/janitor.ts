@@ -127,18 +127,21 @@ export class Janitor {
     const purge = async (filter: string, seq: number): Promise<void> => {
       if (seq > 1) await io.must(`STREAM.PURGE.${names.stream}`, { filter: names.root + filter, seq })
     }
-    const before = this.#before
-    if (before === undefined) return
-    const segments = before.segments.map(({ seq }) => seq)
+    const [newest, before] = [this.#newest, this.#before]
+    if (newest === undefined || before === undefined) return
+    // A stream of several copies may take the snapshots of two processes at the same moment: the later one contains less then.
+    const contained = Math.min(before.seq, newest.seq)
+    const pieces = Math.min(...before.pieces, ...newest.pieces)
+    const segments = [...before.segments, ...newest.segments].map(({ seq }) => seq)
     // First what needs no filter.
-    const floor = Math.min(entries, alongs, before.seq, ...before.pieces, ...segments)
+    const floor = Math.min(entries, alongs, contained, pieces, ...segments)
     if (floor > 1) await io.must(`STREAM.PURGE.${names.stream}`, { seq: floor })
     for (const { name, seq } of trimmed) await purge(`e.*.${names.part(name).token}`, seq)
-    await purge('o', before.seq)
-    await purge('x', before.seq)
-    await purge('a', Math.min(before.seq, alongs))
-    await purge('t', Math.min(...before.pieces))
-    await purge('i', Math.min(before.seq, ...segments))
+    await purge('o', contained)
+    await purge('x', contained)
+    await purge('a', Math.min(contained, alongs))
+    await purge('t', pieces)
+    await purge('i', Math.min(contained, ...segments))
     await io.must(`STREAM.PURGE.${names.stream}`, { filter: `${names.root}s`, keep: 2 })
   }
 }

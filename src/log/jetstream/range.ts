@@ -1,9 +1,7 @@
 import type { Timer } from '../../kit/env.ts'
 import { BusError } from '../../kit/errors.ts'
-import type { Io } from './io.ts'
+import type { Io, Kept } from './io.ts'
 import { originOf } from './origin.ts'
-
-type Message = NonNullable<Awaited<ReturnType<Io['get']>>>
 
 /** Which records are wanted. */
 export interface Range {
@@ -22,7 +20,7 @@ const SILENCE_MS = 1_000
  * Brings records that follow each other, with two questions where each alone would be one. May end before its time: who misses
  * something asks for it alone. Rejects when the server refuses, or the connection is lost.
  */
-export async function fetchRange(io: Io, range: Range, record: (seq: number, message: Message) => void): Promise<void> {
+export async function fetchRange(io: Io, range: Range, record: (record: Kept) => void): Promise<void> {
   const { stream, filter, from, most } = range
   const { connection } = io.link
   const { name } = await io.must<{ readonly name: string }>(`CONSUMER.CREATE.${stream}`, {
@@ -52,7 +50,8 @@ export async function fetchRange(io: Io, range: Range, record: (seq: number, mes
         done.resolve()
         return
       }
-      record(origin.seq, message)
+      const { subject, data, headers } = message
+      record({ seq: origin.seq, subject, data, header: (name) => headers?.get(name) || undefined })
       if (origin.count >= most || origin.pending === 0) done.resolve()
     },
   })

@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { channelNames } from '../../src/log/jetstream/names.ts'
+import { startNats } from '../servers/nats.ts'
+import { type NatsCluster, startNatsCluster } from '../servers/nats-cluster.ts'
+import { publishTo, tally } from './load.ts'
+import { codeOf, faultOf, heard, open, placeOn } from './support.ts'
+
+let cluster: NatsCluster
+beforeAll(async () => {
+  cluster = await startNatsCluster()
+}, 60_000)
+beforeEach(() => cluster.settled())
+afterAll(() => cluster[Symbol.asyncDispose]())
+
+const PATIENCE = { timeout: 30_000 }
+
+/** The node that leads a channel, once there is one. */
+async function leaderOf(url: string, channel: string): Promise<number> {
+  const prefix = new URLSearchParams(url.slice(url.indexOf('?'))).get('prefix') as string
+  const { stream } = channelNames(prefix, channel)
+  await expect.poll(() => cluster.leader(stream), PATIENCE).toBeDefined()
+  return (await cluster.leader(stream)) as number
+}
+
+test('[I1] [C14] on three servers with ?replicas=3 the level is replicated, and requests, sessions, retries and dead letters work', async () => {
+  const url = placeOn(cluster.url, '&replicas=3')
+  const retry = { attempts: 2, firstDelayMs: 1, jitter: 'none' } as const
+  const channels = { work: { level: 'replicated', retry } } as const
+  const [out, into] = await Promise.all([open(url, { channels }), open(url, { channels })])
+  const handled: string[] = []
+  into.subscribe(
+    'work.x',
+    ({ session, data }) => {
+      if (data === 13) throw new Error('bad luck')
+      handled.push(`${session}:${data}`)
+    },
+    { group: 'g' },
+  )
+  into.subscribe('ask', ({ data }) => `answer ${data}`)
+  expect((await out.publish('work.x', 0, { session: 'a' })).level).toBe('replicated')
+  for (let at = 1; at < 20; at++) await out.publish('work.x', at, { session: 'a' })
+  await expect.poll(() => out.deadLetters.count(), PATIENCE).toBe(1)
+  await expect.poll(() => handled.length, PATIENCE).toBe(19)
+  expect(tally([], handled).overtaking).toEqual(['a:14 after 12'])
+  await expect.poll(async () => (await out.request('ask', 1).catch(() => undefined))?.data, PATIENCE).toBe('answer 1')
+}, 60_000)
+
+test('[I1] [C14] [WN5] one server alone refuses ?replicas=3, and says so at the first publish', async () => {
+  await using alone = await startNats()
+  const bus = await open(placeOn(alone.url, '&replicas=3'))
+  const fault = await faultOf(bus.publish('work.x', 1))
+  expect(fault.message).toMatch(/replicas/i)
+}, 30_000)
+
+test('[C31] [I1] [I6] the leader of the channel is killed: nothing acknowledged is lost, sessions stay in order, and the swarm goes on', async () => {
+  const url = placeOn(cluster.url, '&replicas=3')
+  const out = await open(url, { offline: { forMs: 30_000 }, publishTimeoutMs: 30_000 })
+  const into = await open(url)
+  const handled: string[] = []
+  into.subscribe('work.x', ({ session, data }) => void handled.push(`${session}:${data}`), { group: 'g' })
+  const load = publishTo(out, 'work.x', 4)
+  await expect.poll(() => handled.length, PATIENCE).toBeGreaterThan(100)
+  const node = await leaderOf(url, 'work')
+  await cluster.nodes[node]?.kill()
+  const had = handled.length
+  await expect.poll(() => handled.length, PATIENCE).toBeGreaterThan(had + 100)
+  await cluster.nodes[node]?.start()
+  await cluster.settled()
+  const then = handled.length
+  await expect.poll(() => handled.length, PATIENCE).toBeGreaterThan(then + 100)
+  await load.stop()
+  await expect.poll(() => tally(load.acked, handled).lost, PATIENCE).toEqual([])
+  expect(tally(load.acked, handled).overtaking).toEqual([])
+  const kept = await Array.fromAsync(into.replay('work.x'), ({ session, data }) => `${session}:${data}`)
+  expect(tally(load.acked, kept)).toEqual({ lost: [], doubled: [], overtaking: [] })
+  await expect.poll(() => out.health().status, PATIENCE).toBe('healthy')
+}, 120_000)
+
+test('[CN19] [I1] two of three servers are gone: publishes are refused or unknown, never acknowledged, and all goes on when one is back', async () => {
+  const events = heard('minority', 'log.lost')
+  const url = placeOn(cluster.url, '&replicas=3')
+  const out = await open(url, { name: 'minority', offline: { forMs: 0 }, publishTimeoutMs: 3_000 })
+  const handled: unknown[] = []
+  out.subscribe('work.x', ({ data }) => void handled.push(data), { group: 'g' })
+  await out.publish('work.x', 1)
+  await expect.poll(() => handled, PATIENCE).toEqual([1])
+  await Promise.all([cluster.nodes[0]?.kill(), cluster.nodes[1]?.kill()])
+  const fault = await faultOf(out.publish('work.x', 2))
+  expect(['STORE_FAILED', 'PUBLISH_UNKNOWN']).toContain(fault.code)
+  await expect.poll(() => out.health().status, PATIENCE).not.toBe('healthy')
+  await cluster.nodes[0]?.start()
+  await expect.poll(() => codeOf(out.publish('work.x', 3)), PATIENCE).toBe('ok')
+  await expect.poll(() => handled, PATIENCE).toContain(3)
+  await cluster.nodes[1]?.start()
+  await cluster.settled()
+  expect(events).toEqual([])
+}, 120_000)
