@@ -193,7 +193,7 @@ async function openNats(url: string, options: OpenLogOptions): Promise<Backend> 
       wire: natsWire(link, { ...prefix }),
       makeLeases: async () => {
         const { natsLeases } = await import('../lease/nats.ts')
-        return natsLeases(link, { ...prefix, ...envOf(options) })
+        return natsLeases(link, { ...prefix, ...envOf(options), ...(replicas === undefined ? {} : { replicas }) })
       },
       close: async () => link[Symbol.asyncDispose](),
     })

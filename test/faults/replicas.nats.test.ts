@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { openBus } from '../../src/index.ts'
 import { channelNames } from '../../src/log/jetstream/names.ts'
 import { startNats } from '../servers/nats.ts'
 import { type NatsCluster, startNatsCluster } from '../servers/nats-cluster.ts'
@@ -45,17 +46,27 @@ test('[I1] [C14] on three servers with ?replicas=3 the level is replicated, and 
   await expect.poll(async () => (await out.request('ask', 1).catch(() => undefined))?.data, PATIENCE).toBe('answer 1')
 }, 60_000)
 
-test('[I1] [C14] [WN5] one server alone refuses ?replicas=3, and says so at the first publish', async () => {
+test('[I1] [C14] [WN5] one server alone refuses ?replicas=3 at the start, and a channel that was made with less refuses it by name', async () => {
   await using alone = await startNats()
-  const bus = await open(placeOn(alone.url, '&replicas=3'))
-  const fault = await faultOf(bus.publish('work.x', 1))
-  expect(fault.message).toMatch(/replicas/i)
+  const fault = await faultOf(openBus(placeOn(alone.url, '&replicas=3')))
+  expect(fault).toMatchObject({ code: 'BROKER_REFUSED', details: { setting: 'replicas' } })
+  expect(fault.message).toContain('in no cluster')
+  const url = placeOn(cluster.url)
+  await (await open(url)).publish('work.x', 1)
+  const less = await faultOf(openBus(`${url}&replicas=3`))
+  expect(less.code).toBe('BROKER_REFUSED')
+  expect(less.message).toMatch(/"work" was made with replicas 1, and 3 is asked for.*nats stream edit/)
+  const memory = placeOn(cluster.url, '&storage=memory')
+  await (await open(memory)).publish('work.x', 1)
+  const other = await faultOf(openBus(memory.replace('&storage=memory', '')))
+  expect(other.message).toMatch(/was made with storage memory, and file is asked for/)
 }, 30_000)
 
 test('[C31] [I1] [I6] the leader of the channel is killed: nothing acknowledged is lost, sessions stay in order, and the swarm goes on', async () => {
   const url = placeOn(cluster.url, '&replicas=3')
   const out = await open(url, { offline: { forMs: 30_000 }, publishTimeoutMs: 30_000 })
-  const into = await open(url)
+  const into = await open(url, { name: 'into' })
+  const lost = heard('into', 'log.lost', 'log.gap')
   const handled: string[] = []
   into.subscribe('work.x', ({ session, data }) => void handled.push(`${session}:${data}`), { group: 'g' })
   const load = publishTo(out, 'work.x', 4)
@@ -73,6 +84,7 @@ test('[C31] [I1] [I6] the leader of the channel is killed: nothing acknowledged 
   expect(tally(load.acked, handled).overtaking).toEqual([])
   const kept = await Array.fromAsync(into.replay('work.x'), ({ session, data }) => `${session}:${data}`)
   expect(tally(load.acked, kept)).toEqual({ lost: [], doubled: [], overtaking: [] })
+  expect(lost).toEqual([])
   await expect.poll(() => out.health().status, PATIENCE).toBe('healthy')
 }, 120_000)
 

@@ -20,8 +20,15 @@ test('a 2.9 with files proves that messages survive its crash, not more, and say
     'process',
     'always is stated, but this version does not have it; use nats-server 2.10 or later',
   ])
-  expect((await natsProof(link, { storage: 'memory', replicas: 3 })).level).toBe('memory')
-  expect((await natsProof(link, { replicas: 3 })).level).toBe('replicated')
+  expect((await natsProof(link, { storage: 'memory' })).level).toBe('memory')
+})
+
+test('several copies need a cluster: a server that is in none is refused with what to do', async () => {
+  await using server = await startNats()
+  await using link = await connectNats(server.url)
+  const { refused, level } = await natsProof(link, { replicas: 3 })
+  expect([refused?.code, level]).toEqual(['BROKER_REFUSED', 'memory'])
+  expect(refused?.message).toMatch(/in no cluster: 3 replicas need 3 servers/)
 })
 
 test('from 2.10 on, what is stated about the disk counts', async () => {

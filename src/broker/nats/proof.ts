@@ -58,12 +58,12 @@ export async function natsProof(link: NatsLink, options: NatsProofOptions = {}):
   const version = link.version.join('.')
   const info = link.connection.info
   reasons.push(reason('version', version, versionSays(link)))
-  const refused = account instanceof BusError ? account : undefined
+  const refused = account instanceof BusError ? account : alone(link, options)
   reasons.push(
     reason(
       'jetstream',
-      refused === undefined ? 'on' : 'off',
-      refused === undefined ? 'it keeps messages' : 'it keeps nothing',
+      account instanceof BusError ? 'off' : 'on',
+      account instanceof BusError ? 'it keeps nothing' : 'it keeps messages',
     ),
   )
   const level = refused === undefined ? levelOf(link, options, reasons) : 'memory'
@@ -98,6 +98,14 @@ async function accountOf(link: NatsLink): Promise<Answer | BusError> {
     if (!isBusError(error, 'BROKER_REFUSED')) throw error
     return refuse('it has no JetStream, or forbids it; start nats-server with -js', error)
   }
+}
+
+/** A server that is in no cluster cannot keep several copies. */
+function alone(link: NatsLink, { replicas = 1 }: NatsProofOptions): BusError | undefined {
+  const { jetstream, cluster } = (link.connection.info ?? {}) as { jetstream?: boolean; cluster?: string }
+  if (replicas === 1 || !jetstream || cluster !== undefined) return undefined
+  const text = `${link.url} is in no cluster: ${replicas} replicas need ${replicas} servers in one; leave replicas away, or join more`
+  return new BusError('BROKER_REFUSED', text, { details: { url: link.url, setting: 'replicas', value: replicas } })
 }
 
 function versionSays(link: NatsLink): string {

@@ -1,4 +1,4 @@
-import { BusError, isBusError } from '../../kit/errors.ts'
+import { BusError, describeThrown, isBusError } from '../../kit/errors.ts'
 import type { MessageId } from '../../message/ids.ts'
 import type { Message } from '../../message/message.ts'
 import { type Appended, channelOf, type Item } from '../log.ts'
@@ -80,7 +80,7 @@ export class Appender {
     } catch (error) {
       throw new BusError(
         'STORE_FAILED',
-        `the channel "${channel.names.channel}" cannot be reached; nothing was stored`,
+        `nothing was stored, for the channel "${channel.names.channel}" cannot be reached: ${describeThrown(error)}`,
         { cause: error },
       )
     }

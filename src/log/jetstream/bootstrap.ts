@@ -1,7 +1,16 @@
 import { BusError } from '../../kit/errors.ts'
 import { metaOf } from './bodies.ts'
 import { Follower, type StreamRecord } from './follow.ts'
-import { faultOf, type Io, jsonIn, type Kept, NAME_IN_USE, NO_STREAM, type StreamDetails, SUBJECTS_IN_USE } from './io.ts'
+import {
+  faultOf,
+  type Io,
+  jsonIn,
+  type Kept,
+  NAME_IN_USE,
+  NO_STREAM,
+  type StreamDetails,
+  SUBJECTS_IN_USE,
+} from './io.ts'
 import { Machine, type MachineEvents } from './machine.ts'
 import { type ChannelNames, nameOfToken } from './names.ts'
 import type { EntryHead } from './part.ts'
@@ -48,9 +57,32 @@ export async function streamDetails(io: Io, names: ChannelNames): Promise<Stream
   throw faultOf(info.error)
 }
 
+/** Throws BROKER_REFUSED for a stream that keeps less than is promised: it was made with other settings. */
+function mustKeep({ config }: StreamDetails, names: ChannelNames, { replicas, storage }: StreamSettings): void {
+  const { num_replicas: copies = 1, storage: place = 'file', name } = config
+  const differs = (setting: string, has: unknown, asked: unknown, change: string): BusError =>
+    new BusError(
+      'BROKER_REFUSED',
+      `the channel "${names.channel}" was made with ${setting} ${has}, and ${asked} is asked for; ${change}`,
+      { details: { setting, value: has, allowed: asked, stream: name } },
+    )
+  if (copies < replicas) {
+    throw differs('replicas', copies, replicas, `run: nats stream edit ${name} --replicas ${replicas}`)
+  }
+  if (place === 'memory' && storage === 'file') {
+    throw differs(
+      'storage',
+      place,
+      storage,
+      `open it with ?storage=memory, or remove the stream ${name} and what it has`,
+    )
+  }
+}
+
 /** Makes the stream of a channel if there is none. Resolves once it takes records. */
 export async function ensureStream(io: Io, names: ChannelNames, settings: StreamSettings): Promise<StreamDetails> {
   const details = (await streamDetails(io, names)) ?? (await makeStream(io, names, settings))
+  mustKeep(details, names, settings)
   await io.listens(`${names.root}f`)
   return details
 }
@@ -140,9 +172,7 @@ export async function bootMachine(io: Io, names: ChannelNames, events: MachineEv
         for (const along of alongs) list.push(headOfAlong(along))
       }
     }
-    const snapshot = JSON.parse(
-      Buffer.concat(pieces.map((piece) => (piece as Kept).data)).toString(),
-    ) as Snapshot
+    const snapshot = JSON.parse(Buffer.concat(pieces.map((piece) => (piece as Kept).data)).toString()) as Snapshot
     const missing: number[] = []
     const machine = machineOf(names.channel, snapshot, entries, events, (seq) => void missing.push(seq))
     // A newer one may have trimmed what is missing.

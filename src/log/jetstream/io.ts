@@ -1,6 +1,6 @@
 import type { NatsLink } from '../../broker/nats/link.ts'
 import type { Env, Timer } from '../../kit/env.ts'
-import { BusError, describeThrown } from '../../kit/errors.ts'
+import { BusError, describeThrown, isBusError } from '../../kit/errors.ts'
 
 // Hot path: `publish` runs once for each message. One subscription takes all acknowledgements, and one timer looks after all of them.
 
@@ -28,6 +28,7 @@ export interface StreamDetails {
     readonly description?: string
     readonly subjects?: readonly string[]
     readonly num_replicas?: number
+    readonly storage?: 'file' | 'memory'
     readonly allow_direct?: boolean
   }
   readonly state: { readonly messages: number; readonly first_seq: number; readonly last_seq: number }
@@ -70,6 +71,9 @@ const SWEEP_MS = 100
 const NOT_FOUND = 404
 const MOST_TRIES = 6
 const TRY_MS = 10
+const LONGEST_TRY_MS = 200
+/** Parts of the time that a question has. */
+const ASK_SHARES = [1 / 8, 1 / 4, 5 / 8]
 /** So long a new leader may need to make its own what its followers had acknowledged already. */
 const LEADER_TRY_MS = 30
 
@@ -132,14 +136,22 @@ export class Io {
     })
   }
 
-  /** Asks the API of JetStream. Resolves to the answer, which may be a fault; rejects as {@link NatsLink.ask} does. */
-  async api<T>(
-    name: string,
-    question: object = {},
-    timeoutMs: number = this.timeoutMs,
-  ): Promise<T & { readonly error?: ApiFault }> {
-    const answer = await this.link.ask(`$JS.API.${name}`, JSON.stringify(question), { timeoutMs })
-    return answer.json()
+  /**
+   * Asks the API of JetStream. Resolves to the answer, which may be a fault; rejects as {@link NatsLink.ask} does. While the copies of a
+   * stream choose their leader nobody answers, nor later: so what may be asked twice is asked again.
+   */
+  async api<T>(name: string, question: object = {}): Promise<T & { readonly error?: ApiFault }> {
+    let fault: unknown
+    for (const share of name.startsWith('CONSUMER.') ? [1] : ASK_SHARES) {
+      try {
+        const options = { timeoutMs: this.timeoutMs * share }
+        return (await this.link.ask(`$JS.API.${name}`, JSON.stringify(question), options)).json()
+      } catch (error) {
+        fault = error
+        if (!isBusError(error, 'BROKER_TIMEOUT') || !this.link.watch.isUp) break
+      }
+    }
+    throw fault
   }
 
   /** As {@link api}; a fault rejects with STORE_FAILED or STORE_FULL. */
@@ -212,18 +224,20 @@ export class Io {
   }
 
   /**
-   * Resolves once a stream listens to the subject: the server tells of a stream that is just being made, or led by another node now, before
-   * it takes records. Of a few that follow each other the first would be refused, and the others stored.
+   * Resolves once a stream listens to the subject: the server tells of a stream that is just being made, or whose copies choose their
+   * leader, before it takes records. Of a few that follow each other the first would be refused, and the others stored.
    */
   async listens(subject: string): Promise<void> {
-    for (let tries = 1; tries <= MOST_TRIES; tries++) {
+    const untilMs = this.env.monotonicMs() + this.timeoutMs
+    for (let tries = 1; ; tries++) {
       try {
         await this.find(subject, 'nobody')
         return
       } catch (error) {
-        if (!(error instanceof BusError) || error.details.errCode !== NO_STREAM || tries === MOST_TRIES) throw error
+        const isYoung = error instanceof BusError && error.details.errCode === NO_STREAM
+        if (!isYoung || this.env.monotonicMs() >= untilMs) throw error
       }
-      await this.#rest(TRY_MS * tries)
+      await this.#rest(Math.min(TRY_MS * tries, LONGEST_TRY_MS))
     }
   }
 
@@ -283,7 +297,11 @@ function keptOf({ seq, subject, hdrs = '', data = '' }: NonNullable<KeptAnswer['
     seq,
     subject,
     data: Buffer.from(data, 'base64'),
-    header: (name) => lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1).trim() || undefined,
+    header: (name) =>
+      lines
+        .find((line) => line.startsWith(`${name}:`))
+        ?.slice(name.length + 1)
+        .trim() || undefined,
   }
 }
 

@@ -9,6 +9,8 @@ import type { Place } from './place.ts'
 
 const AGAIN_MS = 100
 const SURE_MS = 500
+/** How often a new leader is asked again. */
+const MOST_ASKED = 6
 const STILL_MS = 1_500
 
 /** Whose thread it is. */
@@ -289,11 +291,21 @@ export class Thread {
     return streamDetails(hall.io, names)
   }
 
+  #lags(details: StreamDetails | undefined, seen: number): boolean {
+    if (details === undefined || (details.config.num_replicas ?? 1) === 1) return false
+    return details.created === this.#created && details.state.last_seq < Math.min(seen, this.#seen)
+  }
+
   /** What the server has, compared with what it had acknowledged before it was asked; what it answers meanwhile may not be in the answer. */
   async #asked<T extends StreamDetails | undefined>(ask: () => Promise<T>): Promise<T> {
     const before = this.#seen
     this.#fresh = 0
-    const details = await ask()
+    let details = await ask()
+    // The new leader of several copies may not have made its own yet what they had acknowledged.
+    for (let tries = 0; tries < MOST_ASKED && this.#lags(details, before); tries++) {
+      await new Promise<void>((resolve) => void this.#owner.env.after(SURE_MS, resolve))
+      details = await ask()
+    }
     // Somebody else may have asked, and have told, at the same time.
     const known = Math.min(before, this.#seen)
     const last = details?.state.last_seq ?? 0

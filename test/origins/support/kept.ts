@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { Worker } from 'node:worker_threads'
 import { onTestFinished } from 'vitest'
 import type { Bus, OpenOptions } from '../../../src/index.ts'
 import { type FakeEnv, fakeEnv } from '../../../src/testing/index.ts'
@@ -53,11 +54,25 @@ export async function keptRig(store: Store, options: OpenOptions = {}, env: Fake
   }
 }
 
-/** Lets a log on disk come to rest: its thread answers within a few turns. */
+/** Questions to the threads of logs that have no answer yet. */
+let owed = 0
+const { postMessage, emit } = Worker.prototype
+Worker.prototype.postMessage = function (this: Worker, ...args: Parameters<typeof postMessage>) {
+  owed++
+  return postMessage.apply(this, args)
+}
+Worker.prototype.emit = function (this: Worker, ...args: Parameters<typeof emit>) {
+  if (args[0] === 'message') owed--
+  if (args[0] === 'exit') owed = 0
+  return emit.apply(this, args)
+} as typeof emit
+
+/** Lets a log on disk come to rest: its thread owes no answer, and nobody has anything more to ask. */
 export async function settled(env: FakeEnv): Promise<void> {
-  for (let turn = 0; turn < 3; turn++) {
+  for (let [turn, quiet] = [0, 0]; quiet < 3 && turn < 10_000; turn++) {
     await env.settle()
     await new Promise<void>((resolve) => void setTimeout(resolve, 1))
+    quiet = owed <= 0 ? quiet + 1 : 0
   }
 }
 
