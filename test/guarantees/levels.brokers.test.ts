@@ -8,6 +8,7 @@ import { openBus } from '../../src/index.ts'
 import { type MessageLog, sqliteLog } from '../../src/log/index.ts'
 import { until } from '../kept/support.ts'
 import { startNats } from '../servers/nats.ts'
+import { startNatsCluster } from '../servers/nats-cluster.ts'
 import { startRedis } from '../servers/redis.ts'
 import type { Server } from '../servers/server.ts'
 import { documented } from './document.ts'
@@ -67,6 +68,15 @@ beforeAll(async () => {
     ],
     ['`nats://…?storage=memory`', '', async () => `${nats.url}?storage=memory&prefix=m`],
     ['`nats://`', 'files, server 2.9', async () => nats.url],
+    [
+      '`nats://A,B,C?replicas=3`',
+      'three servers in one cluster',
+      async () => {
+        const cluster = await startNatsCluster()
+        ended.push(() => cluster[Symbol.asyncDispose]())
+        return `${cluster.url}?replicas=3`
+      },
+    ],
   ]
 })
 
