@@ -1,5 +1,6 @@
 import type { NatsLink } from '../broker/nats/link.ts'
 import { tokenOf } from '../broker/nats/subject.ts'
+import type { Env } from '../kit/env.ts'
 import { BusError, describeThrown, isBusError } from '../kit/errors.ts'
 
 /** Above it the entries that were not written for the longest time go: those of owners that died. */
@@ -8,6 +9,7 @@ const NO_MESSAGE = 10_037
 const NO_STREAM = 10_059
 const OTHER_CONFIG = 10_058
 const WRONG_SEQUENCE = 10_071
+const MAKING_MS = 100
 
 /** What is written about a name. */
 export interface LeaseBody {
@@ -48,12 +50,14 @@ interface Answer {
   readonly error?: { readonly err_code?: number; readonly description?: string }
   readonly seq?: number
   readonly created?: string
+  /** Of a server in a cluster. */
+  readonly cluster?: object
   readonly success?: boolean
   readonly message?: { readonly seq: number; readonly data?: string; readonly time: string }
 }
 
 /** Makes the stream if it is not there. Rejects with BROKER_REFUSED when that is not possible, BROKER_UNREACHABLE, BROKER_TIMEOUT. */
-export async function openLeaseStore(link: NatsLink, prefix: string, replicas: number): Promise<LeaseStore> {
+export async function openLeaseStore(link: NatsLink, prefix: string, replicas: number, env: Env): Promise<LeaseStore> {
   const stream = `${prefix}-leases`
   const root = `${prefix}.l.`
   const config = {
@@ -85,6 +89,12 @@ export async function openLeaseStore(link: NatsLink, prefix: string, replicas: n
       answer = await api(`STREAM.CREATE.${stream}`, config)
       // Somebody else was faster, with other replicas.
       if (answer.error?.err_code === OTHER_CONFIG) answer = await api(`STREAM.INFO.${stream}`)
+    }
+    // In a cluster the moment may be told differently while the stream is being made; all must count from the same.
+    for (let before = ''; answer.cluster !== undefined && answer.created !== before; ) {
+      before = answer.created ?? ''
+      await new Promise<void>((resolve) => void env.after(MAKING_MS, resolve))
+      answer = await api(`STREAM.INFO.${stream}`)
     }
     const createdMs = Date.parse(answer.created ?? '')
     if (answer.error !== undefined || Number.isNaN(createdMs)) {

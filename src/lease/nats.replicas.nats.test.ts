@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type NatsCluster, startNatsCluster } from '../../test/servers/nats-cluster.ts'
 import { connectNats } from '../broker/nats/connect.ts'
+import { systemEnv } from '../kit/env.ts'
 import { leaseConformance } from './conformance/suite.ts'
 import { natsLeases } from './nats.ts'
 import { openLeaseStore } from './nats-store.ts'
@@ -56,7 +57,7 @@ test('of many at different servers that want a lease whose owner died, one gets 
   await using stack = new AsyncDisposableStack()
   const all = []
   for (let index = 0; index < 9; index++) all.push(stack.use(await participant('race', index % 3)))
-  const dead = await openLeaseStore(stack.use(await connectNats(cluster.url)), 'race', 3)
+  const dead = await openLeaseStore(stack.use(await connectNats(cluster.url)), 'race', 3, systemEnv())
   const owners: number[] = []
   for (let round = 0; round < 60; round++) {
     // What a killed process leaves.

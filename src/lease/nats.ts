@@ -39,7 +39,7 @@ export interface NatsLeasesOptions {
 export async function natsLeases(link: NatsLink, options: NatsLeasesOptions = {}): Promise<Leases> {
   checkOptions('natsLeases', options, RULES)
   const { env = systemEnv(), prefix = 'swarmbus', replicas = 1, limit = LIMIT } = options
-  const store = await openLeaseStore(link, prefix, replicas)
+  const store = await openLeaseStore(link, prefix, replicas, env)
   const { connection } = link
   const released = `${prefix}.lr.`
   // Before the mark: what is written behind it is heard.

@@ -73,7 +73,7 @@ beforeAll(async () => {
       'three servers in one cluster',
       async () => {
         const cluster = await startNatsCluster()
-        ended.push(() => cluster[Symbol.asyncDispose]())
+        ended.push(async () => cluster[Symbol.asyncDispose]())
         return `${cluster.url}?replicas=3`
       },
     ],

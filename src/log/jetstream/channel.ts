@@ -8,6 +8,7 @@ import { Bodies } from './bodies.ts'
 import { headOf, streamDetails } from './bootstrap.ts'
 import type { StreamRecord } from './follow.ts'
 import { Forwarder } from './forward.ts'
+import type { StreamDetails } from './io.ts'
 import { NO_STREAM } from './io.ts'
 import { Janitor } from './janitor.ts'
 import type { Losses } from './losses.ts'
@@ -144,7 +145,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
   }
 
   /** Whoever publishes has met the stream. */
-  met(details: { readonly created: string }): void {
+  met(details: StreamDetails): void {
     this.#thread.met(details)
   }
 

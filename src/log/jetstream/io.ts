@@ -23,6 +23,8 @@ export interface ApiFault {
 /** A stream as JetStream describes it. */
 export interface StreamDetails {
   readonly created: string
+  /** Of a server in a cluster. */
+  readonly cluster?: object
   readonly config: {
     readonly name: string
     readonly description?: string

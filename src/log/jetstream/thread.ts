@@ -9,6 +9,8 @@ import type { Place } from './place.ts'
 
 const AGAIN_MS = 100
 const SURE_MS = 500
+/** So long the servers of a cluster may take to make a stream. */
+const MAKING_MS = 5_000
 /** How often a new leader is asked again. */
 const MOST_ASKED = 6
 const STILL_MS = 1_500
@@ -72,9 +74,9 @@ export class Thread {
   }
 
   /** Whoever stores has met the stream. */
-  met({ created }: { readonly created: string }): void {
-    if (this.#created === '') this.#created = created
-    else if (this.#created !== created) void this.restored(this.#isBegun)
+  met(details: StreamDetails): void {
+    if (this.#created === '') this.#created = details.created
+    else if (this.#isOther(details)) void this.restored(this.#isBegun)
   }
 
   /** The connection stands again. `isOpen`: the channel was followed; otherwise only what it published is looked after. */
@@ -293,7 +295,13 @@ export class Thread {
 
   #lags(details: StreamDetails | undefined, seen: number): boolean {
     if (details === undefined || (details.config.num_replicas ?? 1) === 1) return false
-    return details.created === this.#created && details.state.last_seq < Math.min(seen, this.#seen)
+    return !this.#isOther(details) && details.state.last_seq < Math.min(seen, this.#seen)
+  }
+
+  /** True for a stream that was made anew. In a cluster the moment may be told differently while it is being made. */
+  #isOther({ created, cluster }: StreamDetails): boolean {
+    if (this.#created === '' || this.#created === created) return false
+    return cluster === undefined || Math.abs(Date.parse(created) - Date.parse(this.#created)) > MAKING_MS
   }
 
   /** What the server has, compared with what it had acknowledged before it was asked; what it answers meanwhile may not be in the answer. */
@@ -309,7 +317,7 @@ export class Thread {
     // Somebody else may have asked, and have told, at the same time.
     const known = Math.min(before, this.#seen)
     const last = details?.state.last_seq ?? 0
-    const isOther = this.#created !== '' && details?.created !== this.#created
+    const isOther = details === undefined ? this.#created !== '' : this.#isOther(details)
     const from = isOther ? 1 : last + 1
     this.#created = details?.created ?? ''
     if (isOther && this.#isBegun) this.#isGone = true
