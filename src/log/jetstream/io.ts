@@ -147,7 +147,8 @@ export class Io {
     for (const share of name.startsWith('CONSUMER.') ? [1] : ASK_SHARES) {
       try {
         const options = { timeoutMs: this.timeoutMs * share }
-        return (await this.link.ask(`$JS.API.${name}`, JSON.stringify(question), options)).json()
+        const answer = await this.link.ask(`$JS.API.${name}`, JSON.stringify(question), options)
+        return answer.json<T & { readonly error?: ApiFault }>()
       } catch (error) {
         fault = error
         if (!isBusError(error, 'BROKER_TIMEOUT') || !this.link.watch.isUp) break
