@@ -15,6 +15,7 @@ export class FaultBook {
   readonly #isOwn: (name: string) => boolean
   readonly #onFault: ((fault: SwarmFault) => void) | undefined
   readonly #newest = new Ring<SwarmFault>()
+  readonly #listeners = new Set<(fault: SwarmFault) => void>()
   readonly #cycles = new Set<string>()
   /** Messages whose failure is told otherwise. */
   readonly #told = new Set<string>()
@@ -31,11 +32,19 @@ export class FaultBook {
     this.count++
     if (this.#newest.size >= MOST_FAULTS) this.#newest.shift()
     this.#newest.push(fault)
-    try {
-      this.#onFault?.(fault)
-    } catch {
-      // Whoever is told of faults must not make new ones.
+    for (const tell of [this.#onFault, ...this.#listeners]) {
+      try {
+        tell?.(fault)
+      } catch {
+        // Whoever is told of faults must not make new ones.
+      }
     }
+  }
+
+  /** Tells of every fault from now on. Returns how to end it. */
+  on(tell: (fault: SwarmFault) => void): () => void {
+    this.#listeners.add(tell)
+    return () => void this.#listeners.delete(tell)
   }
 
   list(): readonly SwarmFault[] {
@@ -58,10 +67,11 @@ export class FaultBook {
     const subscription = this.#bus.subscribe(
       `${SYSTEM_ROOT}.message.*`,
       ({ data }) => {
-        const { id, name, error, reason } = data as Readonly<Record<string, string>>
+        const { id, name, error, reason, session } = data as Readonly<Record<string, string>>
         if (this.#told.delete(id as string) || !this.#isOwn(name as string)) return
         const message = `"${name}" failed (${reason}): ${error}`
-        this.add({ type: 'component', component: name as string, event: undefined, message, error })
+        const place = { component: name as string, event: undefined, ...(session !== undefined && { session }) }
+        this.add({ type: 'component', ...place, message, error })
       },
       { name: 'swarm' },
     )

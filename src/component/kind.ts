@@ -2,6 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Handler, Middleware } from '../bus/handler.ts'
 import type { Env } from '../kit/env.ts'
 import type { Component, EventFunction } from './component.ts'
+import type { SwarmFault } from './fault.ts'
 import type { Role } from './role.ts'
 import type { ComponentSpec } from './spec.ts'
 
@@ -84,6 +85,8 @@ export interface MakeContext {
   targets(name: string): readonly string[]
   /** Told of every event of every component, after the pipes, and only of what no pipe stopped. Its faults are counted. Returns how to end it. */
   observe(run: EventFunction): () => void
+  /** Told of every fault of the swarm. Returns how to end it. */
+  onFault(run: (fault: SwarmFault) => void): () => void
   /** Resolves once nothing that was emitted or asked before, or follows from it, waits or is in hand in a component of this process. */
   idle(): Promise<void>
   /** A line for whoever runs the swarm: an address that is listened on, a choice that was made. */

@@ -5,6 +5,7 @@ import { BusError, describeThrown, isBusError } from '../kit/errors.ts'
 import type { Catalog } from './catalog.ts'
 import type { Component } from './component.ts'
 import type { EventTable } from './events.ts'
+import type { FaultBook } from './fault-book.ts'
 import { onNobodysBehalf } from './frame.ts'
 import type { MakeContext, Terminal } from './kind.ts'
 import type { Member } from './member.ts'
@@ -19,6 +20,7 @@ export interface StartHost {
   readonly options: SwarmOptions & { readonly env: Env; readonly catalog: Catalog }
   readonly bus: Bus
   readonly shared: EventTable
+  readonly book: Pick<FaultBook, 'on'>
   readonly members: ReadonlyMap<string, Member>
   readonly started: Member[]
   readonly routes: Pick<Routes, 'warnings'>
@@ -168,6 +170,7 @@ export class Starter {
       components: () => [...runtime.members.values()].map(({ name, kind, role }) => ({ name, kind, role })),
       targets: (name) => [...runtime.targetsOf(name)],
       observe: (run) => runtime.shared.on('*', run),
+      onFault: (run) => runtime.book.on(run),
       idle: () => runtime.idle(),
       tell: (line) => tell?.(line),
     }

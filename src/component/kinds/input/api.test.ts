@@ -271,6 +271,27 @@ test('[W80] a failure of the swarm reaches whoever waits', async () => {
   ])
 })
 
+test('[W80] an llm that fails alone is told to whoever waits, and to the sockets of its session', async () => {
+  await using run = await startKinds([
+    declare('door', 'input api', { port: 0 }),
+    declare('mind', 'llm scripted', { answers: [{ error: 'no power' }] }),
+    declare('notes', 'memory short_term'),
+    declare('out', 'output console'),
+  ])
+  const failed = await post(`${run.url('door')}/input?wait`, { input: 'x' })
+  expect([failed.status, await failed.json()]).toEqual([
+    502,
+    { error: expect.stringContaining('no power'), code: 'HANDLER_FAILED' },
+  ])
+  const client = new Client(run.url('door'))
+  await client.event('session.connected')
+  client.send('y')
+  expect((await client.event('component.error')).payload).toEqual({
+    component: 'mind',
+    error: expect.stringContaining('no power'),
+  })
+})
+
 test('[W80] whoever waits for an answer that does not come is told in time', async () => {
   await using run = await startKinds([
     declare('door', 'input api', { port: 0, timeout: 0.1 }, ['notes']),

@@ -12,7 +12,7 @@ import { type Settings, settingsOf } from '../settings.ts'
 import { isRecord, jsonOf } from '../text.ts'
 import { type ClientMessage, readClientObject } from './client-message.ts'
 import { Clients, faultOf } from './sessions.ts'
-import { isEnd, isLastWord, Waiters } from './waiters.ts'
+import { isEnd, isLastWord, Waiters, wasOnTheWay } from './waiters.ts'
 
 /** `input api`: people and programs come in by sockets and HTTP; each socket is a session, and sees the events of that one only. */
 export const API_INPUT: KindDefinition = defineKind({
@@ -48,7 +48,7 @@ function apiInput(name: string, settings: Settings, context: MakeContext): Behav
   let own: Component
   let http: HttpServer | undefined
   let sockets: Sockets | undefined
-  let unwatch: (() => void) | undefined
+  let unwatch: (() => void)[] = []
   let isPaused = false
 
   const clients = new Clients({ name, now: () => env.wallMs(), take })
@@ -101,7 +101,7 @@ function apiInput(name: string, settings: Settings, context: MakeContext): Behav
     routes: ['input.received'],
     async start(component) {
       own = component
-      unwatch = context.observe((payload, info) => {
+      const unobserve = context.observe((payload, info) => {
         const event = clientEvent(payload, info)
         if (event === undefined) return
         clients.forward(event)
@@ -110,6 +110,14 @@ function apiInput(name: string, settings: Settings, context: MakeContext): Behav
         if (isEnd(info, context)) waiters.failed(session, agentFault(payload))
         else if (info.component !== name && isLastWord(info, context)) waiters.answered(session, payload)
       })
+      const unhear = context.onFault((fault) => {
+        const { session, component: sender, message } = fault
+        if (session === undefined || !wasOnTheWay(fault, context)) return
+        const payload = { error: message, component: sender }
+        clients.forward({ event: 'component.error', payload, sender, session_id: session, timestamp: env.wallMs() })
+        waiters.failed(session, new BusError('HANDLER_FAILED', message))
+      })
+      unwatch = [unobserve, unhear]
       http = await listen({
         owner: name,
         env,
@@ -143,7 +151,7 @@ function apiInput(name: string, settings: Settings, context: MakeContext): Behav
     },
     async stop(limitMs) {
       isPaused = true
-      unwatch?.()
+      for (const end of unwatch) end()
       waiters.end()
       await sockets?.close(limitMs / 2)
       await http?.close(limitMs / 2)

@@ -1,6 +1,7 @@
 import type { Env } from '../../../kit/env.ts'
 import { BusError } from '../../../kit/errors.ts'
 import type { EventInfo } from '../../component.ts'
+import type { SwarmFault } from '../../fault.ts'
 import type { MakeContext } from '../../kind.ts'
 
 /** Events that are an answer to what came in. */
@@ -29,6 +30,16 @@ export function isLastWord(
 /** True for the failure of an agent on the way of what came in; the failure of a tool is for whoever asked it. */
 export function isEnd({ event, component }: EventInfo, context: Pick<MakeContext, 'components' | 'targets'>): boolean {
   return event === 'agent.error' && context.components().some(({ name }) => context.targets(name).includes(component))
+}
+
+/** True for a component that gave up what came in, and from which an answer would have come: whoever only listens fails for himself. */
+export function wasOnTheWay(
+  { type, component }: SwarmFault,
+  context: Pick<MakeContext, 'components' | 'targets'>,
+): boolean {
+  if (type !== 'component') return false
+  const role = context.components().find(({ name }) => name === component)?.role
+  return role === 'agent' || role === 'llm' || context.targets(component).length > 0
 }
 
 /** Somebody who waits for an answer. */
