@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Bus, Message } from '../../src/index.ts'
+import { type Bus, BusError, type Message } from '../../src/index.ts'
 import { framesOf, swarm, thrown } from './swarm.ts'
 
 test('[C13] [L84] a request finds its one handler in another process, and the answer belongs to the same chain', async () => {
@@ -64,6 +64,41 @@ test('an error of a handler crosses with code, message and details, without its 
     code: 'NO_RESPONDERS',
     details: { topic: 'nobody.here' },
   })
+  expect(JSON.stringify(framesOf(all.wires[1]!, 'done'))).not.toContain('.test.ts')
+})
+
+test('the causes of an error cross with it, four behind each other, whatever they are', async () => {
+  await using all = await swarm(2)
+  const [a, b] = all.buses as [Bus, Bus]
+  let deep: unknown = new RangeError('the deepest')
+  for (let at = 0; at < 10; at++) deep = new Error(`level ${at}`, { cause: deep })
+  const hostile = new Proxy(new Error('x'), {
+    get: () => {
+      throw new Error('never')
+    },
+  })
+  const causes: readonly (readonly [topic: string, cause: unknown])[] = [
+    ['plain', new TypeError('no such task', { cause: new RangeError('7 is too much') })],
+    ['typed', new BusError('QUEUE_FULL', 'no room', { details: { limit: 3 }, cause: 'a word' })],
+    ['hostile', hostile],
+    ['deep', deep],
+  ]
+  for (const [topic, cause] of causes) b.subscribe(topic, () => Promise.reject(cause))
+  await all.env.settle()
+  const failed = async (topic: string): Promise<Error> => (await thrown(a.request(topic, 1))) as unknown as Error
+  const plain = (await failed('plain')).cause as Error
+  expect([plain.name, plain.message, (plain.cause as Error).message]).toEqual([
+    'TypeError',
+    'no such task',
+    '7 is too much',
+  ])
+  const typed = await failed('typed')
+  const full = typed.cause instanceof BusError ? typed.cause : typed
+  expect(full).toMatchObject({ code: 'QUEUE_FULL', details: { limit: 3 }, cause: { message: 'a word' } })
+  expect(await failed('hostile')).toMatchObject({ code: 'HANDLER_FAILED' })
+  let levels = 0
+  for (let error: unknown = await failed('deep'); error instanceof Error; error = error.cause) levels++
+  expect(levels).toBe(5)
   expect(JSON.stringify(framesOf(all.wires[1]!, 'done'))).not.toContain('.test.ts')
 })
 

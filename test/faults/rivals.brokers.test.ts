@@ -69,6 +69,8 @@ describe.each(KINDS)('$name', ({ name, start }) => {
     await expect
       .poll(() => counts.filter((_, at) => at % 2 === 0))
       .toEqual(counts.filter((_, at) => at % 2 === 0).map(() => 1))
+    // The other process has been told of those who listen.
+    await expect.poll(() => out.processes().map(({ subscriptions }) => subscriptions)).toEqual([20])
     const before = await holdingsOf(name, server)
     for (let at = 0; at < 200; at++) await out.publish('news.x', at)
     await expect.poll(() => counts, { timeout: 10_000 }).toEqual(counts.map((_, at) => (at % 2 === 0 ? 201 : 200)))
