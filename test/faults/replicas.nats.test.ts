@@ -108,3 +108,25 @@ test('[CN19] [I1] two of three servers are gone: publishes are refused or unknow
   await cluster.settled()
   expect(events).toEqual([])
 }, 120_000)
+
+test('[C31] [I1] [I13] a server is replaced by an empty one, then another is killed: all that was acknowledged is there', async () => {
+  await using own = await startNatsCluster()
+  const url = placeOn(own.url, '&replicas=3')
+  const out = await open(url, { name: 'replaced', offline: { forMs: 30_000 }, publishTimeoutMs: 2_000 })
+  const lost = heard('replaced', 'log.lost', 'log.gap')
+  const load = publishTo(out, 'work.x', 4)
+  await expect.poll(() => load.acked.length, PATIENCE).toBeGreaterThan(50)
+  await own.nodes[0]?.kill()
+  await own.nodes[0]?.start({ wipe: true })
+  await own.settled()
+  const had = load.acked.length
+  await expect.poll(() => load.acked.length, PATIENCE).toBeGreaterThan(had + 50)
+  await own.settled()
+  await own.nodes[1]?.kill()
+  const then = load.acked.length
+  await expect.poll(() => load.acked.length, PATIENCE).toBeGreaterThan(then + 50)
+  await load.stop()
+  const kept = await Array.fromAsync(out.replay('work.x'), ({ session, data }) => `${session}:${data}`)
+  expect(tally(load.acked, kept)).toEqual({ lost: [], doubled: [], overtaking: [] })
+  expect(lost).toEqual([])
+}, 120_000)
