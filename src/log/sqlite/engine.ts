@@ -5,9 +5,9 @@ import { BusError } from '../../kit/errors.ts'
 import type { StoredState } from '../store.ts'
 import { findKey, makeWriter } from './commit.ts'
 import { type Core, failpoints } from './core.ts'
-import { kindOf, storeError } from './faults.ts'
+import { kindOf, openError, storeError } from './faults.ts'
 import { keepKeys } from './keys.ts'
-import { makeFile, makeFolder, type Paths, pathsOf, takeLock } from './lock.ts'
+import { type Held, makeFile, makeFolder, type Paths, pathsOf, takeLock } from './lock.ts'
 import { openMark, readMark } from './mark.ts'
 import { keepMembers } from './members.ts'
 import type { Answers, Question, ThreadOptions } from './protocol.ts'
@@ -84,9 +84,7 @@ export function openEngine(options: ThreadOptions, env: Env, compare: 'pending' 
 }
 
 function tryToOpen(options: ThreadOptions, env: Env, compare: 'pending' | 'everything'): Engine {
-  makeFolder(options.file)
-  const paths = pathsOf(options.file)
-  const lock = takeLock(paths, env.wallMs())
+  const { paths, lock } = takePlace(options.file, env)
   let database: DatabaseSync | undefined
   try {
     mustBeDatabase(paths.file)
@@ -97,7 +95,20 @@ function tryToOpen(options: ThreadOptions, env: Env, compare: 'pending' | 'every
   } catch (error) {
     database?.close()
     lock.release()
-    throw storeError(error, paths.file)
+    throw openError(error, paths.file)
+  }
+}
+
+/** The folder is there, and the file is ours alone. */
+function takePlace(file: string, env: Env): { readonly paths: Paths; readonly lock: Held } {
+  try {
+    makeFolder(file)
+    const paths = pathsOf(file)
+    if (existsSync(paths.file) && statSync(paths.file).isDirectory())
+      throw Object.assign(new Error(), { code: 'EISDIR' })
+    return { paths, lock: takeLock(paths, env.wallMs()) }
+  } catch (error) {
+    throw openError(error, file)
   }
 }
 

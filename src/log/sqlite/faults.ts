@@ -68,6 +68,31 @@ export function storeError(error: unknown, file: string): BusError {
   return new BusError(code, `${file}: ${text}`, { cause: error, details: { file, errcode: errcodeOf(error) } })
 }
 
+/** What the file system says of a file that cannot be opened, and what to do. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not read and write it. Change the rights of the file and its folder, or use another file',
+  EPERM: 'this user may not read and write it. Change the rights of the file and its folder, or use another file',
+  EROFS: 'it lies on a file system that can only be read. Use another file',
+  ENOENT: 'it cannot be made there. Use another file',
+  ENOTDIR: 'a part of its path is no folder. Use another file',
+  EISDIR: 'it is a folder. Name a file in it',
+  ENAMETOOLONG: 'its name is too long. Use another file',
+}
+
+/** As {@link storeError}, while the file is being opened: nothing was stored in it yet. */
+export function openError(error: unknown, file: string): BusError {
+  if (isBusError(error)) return error
+  const code = (error as { code?: unknown } | null)?.code
+  const why = typeof code === 'string' ? REFUSALS[code] : undefined
+  const isUnopened = errcodeOf(error) !== undefined && ((errcodeOf(error) as number) & 0xff) === CANTOPEN
+  if (why === undefined && !isUnopened) return storeError(error, file)
+  const text = why ?? 'it cannot be opened. Look at the rights of the file and its folder, or use another file'
+  return new BusError('STORE_FAILED', `${file}: ${text}`, {
+    cause: error,
+    details: { file, errcode: errcodeOf(error) },
+  })
+}
+
 /** An error as something that can be cloned. */
 export function toFault(error: BusError): Fault {
   const { cause } = error

@@ -107,3 +107,29 @@ test('a file of version 0 is brought to the newest version, and one whose step f
   expect(database.prepare('PRAGMA user_version').get()).toEqual({ user_version: MIGRATIONS.length + 1 })
   database.close()
 })
+
+test('a place where no file can be is refused with what is wrong with it, and nothing is left there', async () => {
+  using temp = folder()
+  const inside = join(temp.file, '..')
+  writeFileSync(join(inside, 'plain'), 'x')
+  for (const [file, says] of [
+    [inside, 'it is a folder. Name a file in it'],
+    [join(inside, 'plain', 'swarm.db'), 'a part of its path is no folder'],
+    [join(inside, 'x'.repeat(300)), 'its name is too long'],
+    // Here node's own way to make folders would try for ever.
+    ...(process.platform === 'linux' ? [['/proc/swarmbus/deep/swarm.db', 'it cannot be made there']] : []),
+  ] as const) {
+    await using store = sqliteStore(file)
+    await expect(store.load(), file).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      message: expect.stringContaining(says),
+    })
+  }
+  expect(readdirSync(inside)).toEqual(['plain'])
+})
+
+test('what SQLite would take for a database without a file is refused: it would be a file of that name', () => {
+  for (const name of [':memory:', 'file:x.db', '']) {
+    expect(() => sqliteStore(name)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+  }
+})

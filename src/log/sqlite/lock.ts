@@ -47,7 +47,16 @@ export function pathsOf(given: string): Paths {
 
 /** Makes the folder for its owner alone, unless it is there. */
 export function makeFolder(file: string): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  // Not by `recursive`: where a folder takes no others, as /proc does, node tries for ever.
+  const missing: string[] = []
+  for (let at = dirname(resolve(file)); !existsSync(at); at = dirname(at)) missing.push(at)
+  for (const folder of missing.reverse()) {
+    try {
+      mkdirSync(folder, { mode: 0o700 })
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'EEXIST') throw error
+    }
+  }
 }
 
 /** Makes an empty file that only its owner may read, unless it is there. SQLite gives its companions the same rights. */

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { aFlag, anObject, aText, checkOption, checkOptions, oneOf, whole } from '../../kit/check.ts'
+import { aFlag, anObject, aText, checkOption, checkOptions, oneOf, type Rule, whole } from '../../kit/check.ts'
 import { type Env, systemEnv } from '../../kit/env.ts'
 import { BusError, describeThrown } from '../../kit/errors.ts'
 import type { BadEntry, Store, StoredEntry } from '../store.ts'
@@ -32,6 +32,11 @@ export interface SqliteOptions {
   readonly failAt?: string
 }
 
+/** SQLite's own word for a database without a file would make one of that name. */
+const aFile: Rule = {
+  allowed: 'the path of a file; `memory:`, or memoryLog(), keeps messages in memory',
+  ok: (value) => aText.ok(value) && !/^:memory:|^file:/i.test(value as string),
+}
 const RULES = {
   synchronous: oneOf(['FULL', 'NORMAL']),
   acceptLoss: aFlag,
@@ -71,7 +76,7 @@ export function threadFile(url: string): URL {
  * folder is made when it is missing. Throws INVALID_OPTION.
  */
 export function sqliteStore(file: string, options: SqliteOptions = {}): Store {
-  checkOption('sqliteStore', 'file', file, aText)
+  checkOption('sqliteStore', 'file', file, aFile)
   checkOptions('sqliteStore', options, RULES)
   const env = options.env ?? systemEnv()
   const path = resolve(file)
