@@ -144,6 +144,41 @@ test('[W65] no text makes the parser throw or hang, and every fault has a place 
   )
 })
 
+test('[W65] what was misjudged is never read for ever', () => {
+  // Found by chance: a brace too many before, and one too few behind the list.
+  for (const text of ['}\né={k:[\nZ=y{', '}\na = b { k: [\nz = y z {\n', '}}\na = b { k: [[\nz = y {\nc = d {}']) {
+    expect(holds(text), text).toBe(false)
+  }
+})
+
+test('[W65] whatever stands behind each other of brackets, heads and lines ends, and is told at a place', () => {
+  const words = [
+    '}',
+    '{',
+    '[',
+    ']',
+    '\n',
+    '\n  ',
+    '\n    ',
+    ' a',
+    'é',
+    '=',
+    ':',
+    'a={',
+    'k:',
+    ' k: ',
+    'a = b {',
+    ',',
+    '(',
+    ')',
+  ]
+  const more = ['"x"', '"', "'", 'include ', '#c\n', 'x y {', 'k: [', '5', '$A', 'a.b']
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...words, ...more), { maxLength: 16 }), (parts) => void holds(parts.join(''))),
+    { numRuns: 20 * RUNS },
+  )
+})
+
 test('[W62] [W77] every generated file is read without an error, and its canonical spelling says the same and is stable', () => {
   fc.assert(
     fc.property(file, (text) => {

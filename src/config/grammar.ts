@@ -32,8 +32,10 @@ export function readBlock(reading: Reading, isOpen = false): BlockNode {
   const entries: EntryNode[] = []
   const before = log.errors
   if (!enter(reading, !isOpen)) return { type: 'block', start, end: lexer.at, entries, broken: true }
+  const isStuck = standstill(lexer)
   for (;;) {
     lexer.skip()
+    if (isStuck()) break
     if (lexer.next === CHAR.closeBlock) {
       const early = closesEarly(reading)
       if (early && log.errors === before)
@@ -183,11 +185,13 @@ function readList(reading: Reading): ListNode {
   const items: ValueNode[] = []
   const before = log.errors
   if (!enter(reading, true)) return { type: 'list', start, end: lexer.at, items, broken: true }
+  const isStuck = standstill(lexer)
   for (;;) {
     lexer.skip()
+    if (isStuck()) break
     if (lexer.take(CHAR.closeList)) break
     const isEntry = startsEntry(reading)
-    if (isEntry && balance(reading).extraBrace) {
+    if (isEntry && balance(reading).extraBrace && !startsOver(reading)) {
       expected(lexer, '`{`')
       items.push(readBlock(reading, true))
       lexer.skip()
@@ -240,6 +244,19 @@ function readList(reading: Reading): ListNode {
   reading.open.pop()
   if (log.errors > before) return { type: 'list', start, end: lexer.at, items, broken: true }
   return { type: 'list', start, end: lexer.at, items }
+}
+
+/** Tells when nothing was read since it was asked last: what was misjudged must end, and never be read for ever. */
+function standstill(lexer: Lexer): () => boolean {
+  let place = -1
+  return () => {
+    if (lexer.at === place) {
+      expected(lexer, 'a key, a value or a bracket')
+      return true
+    }
+    place = lexer.at
+    return false
+  }
 }
 
 /** `goes on`: what stands here belongs to the entry before, which is therefore not what it seems to be. */

@@ -34,9 +34,11 @@ export function parse(source: Source): ParseResult {
   const items: (DeclarationNode | IncludeNode)[] = []
   for (lexer.skip(); !lexer.atEnd; lexer.skip()) {
     const before = lexer.log.errors
+    const { at } = lexer
     const item = atInclude(lexer) ? readInclude(lexer) : readDeclaration(reading)
     if (item !== undefined) items.push(item)
     if (lexer.log.errors > before) resume(reading)
+    if (lexer.at === at) freeText(lexer, at)
   }
   tellNames(source, lexer.log, items)
   const file: FileNode = { type: 'file', start: 0, end: source.text.length, items, comments: lexer.comments }
