@@ -14,7 +14,6 @@ const HOLDS = 2
 /** The messages of one queue that wait, in the order in which they go: urgent ones, then by lane, sessions in line. */
 export class Backlog {
   readonly #lanes: Lanes<Envelope>
-  readonly overtaking: number
   readonly #crew: Crew
   #lines: Lines | undefined = undefined
   /** {@link SAW_SESSION}, {@link HOLDS}: one field, for there may be ten thousand of these. */
@@ -25,13 +24,17 @@ export class Backlog {
   constructor(crew: Crew, overtaking: number, holds: boolean) {
     this.#crew = crew
     this.#flags = holds ? HOLDS : 0
-    this.overtaking = overtaking
     this.#lanes = new Lanes<Envelope>(overtaking)
   }
 
   /** True for a queue that gets what is kept out of the log, not from its publisher. */
   get holds(): boolean {
     return (this.#flags & HOLDS) !== 0
+  }
+
+  /** How many messages of higher levels may pass one. */
+  get overtaking(): number {
+    return this.#lanes.bound
   }
 
   get size(): number {

@@ -18,12 +18,12 @@ export class Lanes<T> {
   #rings: (Ring<T> | undefined)[] | undefined = undefined
   /** How often each lane's head was passed by higher ones since the lane was served last. */
   #passed: number[] | undefined = undefined
-  readonly #bound: number
+  readonly bound: number
   #mask = 0
   #size = 0
 
   constructor(bound: number) {
-    this.#bound = bound
+    this.bound = bound
   }
 
   get size(): number {
@@ -56,7 +56,7 @@ export class Lanes<T> {
   rank(): number {
     const lane = this.nextLane()
     if (lane < 0) return NO_RANK
-    return this.passedOf(lane) >= this.#bound ? -1 : lane
+    return this.passedOf(lane) >= this.bound ? -1 : lane
   }
 
   /** Counts that a value of `lane` was handed out, here or elsewhere: heads of lower lanes were passed. */
@@ -178,7 +178,7 @@ export class Lanes<T> {
     const passed = this.#passed
     if (passed === undefined) return highest
     let due = highest
-    let most = this.#bound
+    let most = this.bound
     for (let lane = highest + 1; lane < LANE_COUNT; lane++) {
       // Of equals the lower lane: serving it passes nobody, so the bound holds to the message.
       if ((this.#mask & (1 << lane)) !== 0 && passed[lane]! >= most) {

@@ -13,10 +13,17 @@ export interface NatsCluster extends AsyncDisposable {
   settled(): Promise<void>
   /** The number of the node that leads the stream; undefined while there is no leader. */
   leader(stream: string): Promise<number | undefined>
+  /** True when the leader of the stream says that all its copies have everything. */
+  isCopied(stream: string): Promise<boolean>
+}
+
+interface Placed {
+  readonly leader?: string
+  readonly replicas?: readonly { readonly current: boolean; readonly offline?: boolean; readonly lag?: number }[]
 }
 
 interface JszAccount {
-  readonly stream_detail?: readonly { readonly name: string; readonly cluster?: { readonly leader?: string } }[]
+  readonly stream_detail?: readonly { readonly name: string; readonly cluster?: Placed }[]
 }
 
 /** Starts so many nodes and joins them. */
@@ -60,15 +67,26 @@ export async function startNatsCluster(count = 3): Promise<NatsCluster> {
     }
   }
 
+  /** What a node says of a stream. */
+  async function placed(node: number, stream: string): Promise<Placed | undefined> {
+    if (nodes[node]?.pid === 0) return undefined
+    const info = await ask<{ account_details?: readonly JszAccount[] }>(node, 'jsz?streams=true')
+    const streams = (info?.account_details ?? []).flatMap(({ stream_detail }) => stream_detail ?? [])
+    return streams.find((one) => one.name === stream)?.cluster
+  }
+
   async function leader(stream: string): Promise<number | undefined> {
     for (let node = 0; node < count; node++) {
-      if (nodes[node]?.pid === 0) continue
-      const info = await ask<{ account_details?: readonly JszAccount[] }>(node, 'jsz?streams=true')
-      const streams = (info?.account_details ?? []).flatMap(({ stream_detail }) => stream_detail ?? [])
-      const name = streams.find((one) => one.name === stream)?.cluster?.leader
+      const name = (await placed(node, stream))?.leader
       if (name) return Number(name.slice(1))
     }
     return undefined
+  }
+
+  async function isCopied(stream: string): Promise<boolean> {
+    const node = await leader(stream)
+    const replicas = node === undefined ? [] : ((await placed(node, stream))?.replicas ?? [])
+    return replicas.length === count - 1 && replicas.every((one) => one.current && !one.offline && !one.lag)
   }
 
   async function end(): Promise<void> {
@@ -86,6 +104,7 @@ export async function startNatsCluster(count = 3): Promise<NatsCluster> {
     nodes,
     settled,
     leader,
+    isCopied,
     [Symbol.asyncDispose]: end,
   }
 }

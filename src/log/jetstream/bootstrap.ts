@@ -45,16 +45,25 @@ export interface Boot {
 export const DESCRIPTION = 'swarmbus log: '
 
 const AGAIN_MS = 20
+const LEADER_AGAIN_MS = 100
 
 /** The stream of a channel; undefined when there is none. */
 export async function streamDetails(io: Io, names: ChannelNames): Promise<StreamDetails | undefined> {
-  const info = await io.api<StreamDetails>(`STREAM.INFO.${names.stream}`)
-  if (info.error === undefined) {
-    io.met(info)
-    return info
+  const untilMs = io.env.monotonicMs() + io.timeoutMs
+  for (;;) {
+    const info = await io.api<StreamDetails>(`STREAM.INFO.${names.stream}`)
+    if (info.error?.err_code === NO_STREAM) return undefined
+    if (info.error !== undefined) throw faultOf(info.error)
+    // Whoever is not the leader knows that there is a stream, and says that there is nothing in it.
+    if (info.cluster === undefined || info.cluster.leader !== undefined) {
+      io.met(info)
+      return info
+    }
+    if (io.env.monotonicMs() >= untilMs) {
+      throw new BusError('BROKER_TIMEOUT', `the copies of the channel "${names.channel}" have no leader`)
+    }
+    await io.rest(LEADER_AGAIN_MS)
   }
-  if (info.error.err_code === NO_STREAM) return undefined
-  throw faultOf(info.error)
 }
 
 /** Throws BROKER_REFUSED for a stream that keeps less than is promised: it was made with other settings. */
@@ -112,7 +121,7 @@ async function makeStream(io: Io, names: ChannelNames, settings: StreamSettings)
   for (let tries = 0; isMade && tries < 5; tries++) {
     const other = await streamDetails(io, names)
     if (other !== undefined) return other
-    await new Promise<void>((resolve) => void io.env.after(AGAIN_MS, resolve))
+    await io.rest(AGAIN_MS)
   }
   throw faultOf(made.error)
 }

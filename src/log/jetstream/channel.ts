@@ -88,8 +88,10 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     await this.open()
     // What this process has asked for counts as well.
     if (!this.sender.idle) await this.sender.submit({ t: 'tick' })
-    const { state } = await this.hall.io.must<{ state: { last_seq: number } }>(`STREAM.INFO.${this.names.stream}`)
-    await this.reached(state.last_seq)
+    const details = await streamDetails(this.hall.io, this.names)
+    if (details === undefined)
+      throw new BusError('STORE_FAILED', `the channel "${this.names.channel}" is not there any more`)
+    await this.reached(details.state.last_seq)
   }
 
   /** The sequence at which the stream stands now: what is stored after the call lies behind it. Undefined when there is no stream. */

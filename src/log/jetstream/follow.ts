@@ -1,4 +1,5 @@
 import type { Timer } from '../../kit/env.ts'
+import { isBusError } from '../../kit/errors.ts'
 import type { Io } from './io.ts'
 import { originOf } from './origin.ts'
 
@@ -29,6 +30,7 @@ export interface FollowOptions {
 }
 
 const HEARTBEAT_MS = 2_000
+const MOST_TRIES = 3
 
 /**
  * Receives the records of a stream in order, each once, as fast as they can be taken. The consumer on the server has no state that
@@ -51,6 +53,26 @@ export class Follower {
 
   /** Resolves to how many records wait. Rejects when the server refuses. */
   async start(): Promise<number> {
+    try {
+      for (let tries = 1; ; tries++) {
+        try {
+          return await this.#begin()
+        } catch (error) {
+          // A cluster whose servers choose their leader answers nobody, for longer than a question waits.
+          const { link } = this.#io
+          const isCluster = link.connection.info?.cluster !== undefined
+          if (!isCluster || tries === MOST_TRIES || !isBusError(error, 'BROKER_TIMEOUT') || !link.watch.isUp)
+            throw error
+          this.#subscription?.unsubscribe()
+        }
+      }
+    } catch (error) {
+      this.end()
+      throw error
+    }
+  }
+
+  async #begin(): Promise<number> {
     const { stream, from, filter, headersOnly = false } = this.#options
     const inbox = this.#io.inbox()
     this.#subscription = this.#io.link.connection.subscribe(inbox, {
@@ -73,20 +95,15 @@ export class Follower {
       ...(filter !== undefined && { filter_subject: filter }),
       ...(headersOnly && { headers_only: true }),
     }
-    try {
-      const made = await this.#io.must<{ readonly name: string; readonly num_pending: number }>(
-        `CONSUMER.CREATE.${stream}`,
-        { stream_name: stream, config },
-      )
-      this.#name = made.name
-      if (this.#ended) this.#remove()
-      this.#heardMs = this.#io.env.monotonicMs()
-      this.#watch()
-      return made.num_pending
-    } catch (error) {
-      this.end()
-      throw error
-    }
+    const made = await this.#io.must<{ readonly name: string; readonly num_pending: number }>(
+      `CONSUMER.CREATE.${stream}`,
+      { stream_name: stream, config },
+    )
+    this.#name = made.name
+    if (this.#ended) this.#remove()
+    this.#heardMs = this.#io.env.monotonicMs()
+    this.#watch()
+    return made.num_pending
   }
 
   end(): void {

@@ -23,8 +23,8 @@ export interface ApiFault {
 /** A stream as JetStream describes it. */
 export interface StreamDetails {
   readonly created: string
-  /** Of a server in a cluster. */
-  readonly cluster?: object
+  /** Of a server in a cluster; without a leader the copies are just choosing one, and the state is not told. */
+  readonly cluster?: { readonly leader?: string }
   readonly config: {
     readonly name: string
     readonly description?: string
@@ -191,7 +191,7 @@ export class Io {
       if (headers.code === NOT_FOUND) return undefined
       // A stream that was just made, or a server that has just begun, answers nobody yet: that is not the same as having nothing.
       if (tries === MOST_TRIES) throw new BusError('STORE_FAILED', `JetStream: ${headers.code} ${headers.description}`)
-      await this.#rest(TRY_MS * tries)
+      await this.rest(TRY_MS * tries)
     }
   }
 
@@ -205,11 +205,11 @@ export class Io {
       if (message !== undefined) return keptOf(message)
       if (error !== undefined && error.err_code !== NO_MESSAGE) throw faultOf(error)
       if (tries === MOST_TRIES || 'last_by_subj' in which) return undefined
-      await this.#rest(LEADER_TRY_MS * tries)
+      await this.rest(LEADER_TRY_MS * tries)
     }
   }
 
-  #rest(ms: number): Promise<void> {
+  rest(ms: number): Promise<void> {
     return new Promise((resolve) => void this.env.after(ms, resolve))
   }
 
@@ -240,7 +240,7 @@ export class Io {
         const isYoung = error instanceof BusError && error.details.errCode === NO_STREAM
         if (!isYoung || this.env.monotonicMs() >= untilMs) throw error
       }
-      await this.#rest(Math.min(TRY_MS * tries, LONGEST_TRY_MS))
+      await this.rest(Math.min(TRY_MS * tries, LONGEST_TRY_MS))
     }
   }
 
