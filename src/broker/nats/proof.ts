@@ -84,6 +84,18 @@ function reason(setting: string, value: string, says: string): NatsReason {
   return Object.freeze({ setting, value, says })
 }
 
+/** A cluster that chooses its leader answers nobody, nor later: so it is asked again within the time of one question. */
+async function askAgain(link: NatsLink, subject: string): ReturnType<NatsLink['ask']> {
+  for (const timeoutMs of [600, 1_200]) {
+    try {
+      return await link.ask(subject, undefined, { timeoutMs })
+    } catch (error) {
+      if (!isBusError(error, 'BROKER_TIMEOUT') || !link.watch.isUp) throw error
+    }
+  }
+  return link.ask(subject, undefined, { timeoutMs: 3_200 })
+}
+
 async function accountOf(link: NatsLink): Promise<Answer | BusError> {
   const refuse = (why: string, cause?: unknown): BusError =>
     new BusError('BROKER_REFUSED', `${link.url} cannot keep messages: ${why}`, {
@@ -91,7 +103,7 @@ async function accountOf(link: NatsLink): Promise<Answer | BusError> {
       details: { url: link.url, setting: 'jetstream' },
     })
   try {
-    const answer = (await link.ask('$JS.API.INFO')).json<Answer>()
+    const answer = (await askAgain(link, '$JS.API.INFO')).json<Answer>()
     if (answer.error === undefined) return answer
     return refuse(`${answer.error.description}; enable JetStream for the account`)
   } catch (error) {

@@ -29,7 +29,8 @@ export interface FollowOptions {
   readonly broken: () => void
 }
 
-const HEARTBEAT_MS = 2_000
+/** Of a consumer whose server is gone nothing is heard. */
+const HEARTBEAT_MS = 1_000
 const MOST_TRIES = 3
 
 /**

@@ -45,7 +45,7 @@ import { Channel } from './channel.ts'
 import { figuresOf } from './figures.ts'
 import { Io, type StreamDetails } from './io.ts'
 import { Local } from './local.ts'
-import { partOf } from './names.ts'
+import { nameOfToken, partOf } from './names.ts'
 import type { Hall } from './place.ts'
 import { readPart } from './reader.ts'
 import type { FromOp, TrimOp } from './records.ts'
@@ -152,25 +152,28 @@ export async function jetStreamLog(link: NatsLink, options: JetStreamLogOptions 
     return (await streamDetails(io, channelFor(name).names)) !== undefined
   }
 
+  /** The channel whose name is too long to be that of its stream. */
+  async function describedAs(stream: string): Promise<string | undefined> {
+    const { description = '' } = (await io.must<StreamDetails>(`STREAM.INFO.${stream}`)).config
+    return description.startsWith(DESCRIPTION) ? description.slice(DESCRIPTION.length) : undefined
+  }
+
   /** The channels that exist on the server, or the one that was asked for. */
   async function existing(only: string | undefined): Promise<Channel[]> {
     if (only !== undefined) return (await isThere(only)) ? [channelFor(only)] : []
-    const names: string[] = []
+    const names: (string | undefined)[] = []
     for (let offset = 0; ; ) {
-      const subject = `${prefix}.log.>`
-      const page = await io.must<{ streams?: StreamDetails[] | null; total: number }>('STREAM.LIST', {
-        subject,
-        offset,
-      })
-      for (const { config } of page.streams ?? []) {
-        const { description = '', name } = config
-        if (!name.startsWith(`${prefix}_log_`) || !description.startsWith(DESCRIPTION)) continue
-        names.push(description.slice(DESCRIPTION.length))
+      // Names alone: for more, a cluster asks the leader of each.
+      const question = { subject: `${prefix}.log.>`, offset }
+      const page = await io.must<{ streams?: string[] | null; total: number }>('STREAM.NAMES', question)
+      for (const stream of page.streams ?? []) {
+        if (!stream.startsWith(`${prefix}_log_`)) continue
+        names.push(nameOfToken(stream.slice(`${prefix}_log_`.length)) ?? (await describedAs(stream)))
       }
       offset += page.streams?.length ?? 0
       if ((page.streams?.length ?? 0) === 0 || offset >= page.total) break
     }
-    return names.map(channelFor)
+    return names.filter((name) => name !== undefined).map(channelFor)
   }
 
   async function synced(only: string | undefined, gather: boolean): Promise<Channel[]> {
