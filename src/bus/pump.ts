@@ -9,7 +9,7 @@ import type { Queue } from './queue.ts'
 /** Hand-outs after which timers and I/O of the process get their turn, however fast they are. */
 const TURN_COUNT = 2_048
 /** Milliseconds of handing out after which they get it. */
-const TURN_MS = 4
+const TURN_MS = 2
 
 /** Figures of the limit on running handlers. */
 export interface ConcurrencyFigures {

@@ -49,7 +49,7 @@ const RULES = {
 }
 
 /** The event loop is never held for longer by encoding or decoding, unless a single message takes longer. */
-const SLICE_MS = 2
+const SLICE_MS = 1
 
 interface Waiting {
   readonly resolve: (answer: never) => void
