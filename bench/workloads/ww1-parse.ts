@@ -64,7 +64,7 @@ const json: Contestant = {
       hooks: [{ event: 'agent.thought', script_path: 'hooks/a.py', function_name: 'log' }],
       env: { A: 'B', 'C-D': 'x', N: 0.75 },
     }
-    const count = Math.ceil(CHARACTERS / JSON.stringify(one).length)
+    const count = Math.ceil(largeFile().text.length / JSON.stringify(one).length)
     const text = JSON.stringify(
       Array.from({ length: count }, () => one),
       undefined,
