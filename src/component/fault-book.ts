@@ -13,7 +13,6 @@ export class FaultBook {
   count = 0
   readonly #bus: Bus
   readonly #isOwn: (name: string) => boolean
-  readonly #onFault: ((fault: SwarmFault) => void) | undefined
   readonly #newest = new Ring<SwarmFault>()
   readonly #listeners = new Set<(fault: SwarmFault) => void>()
   readonly #cycles = new Set<string>()
@@ -25,16 +24,16 @@ export class FaultBook {
   constructor(bus: Bus, isOwn: (name: string) => boolean, onFault: ((fault: SwarmFault) => void) | undefined) {
     this.#bus = bus
     this.#isOwn = isOwn
-    this.#onFault = onFault
+    if (onFault !== undefined) this.#listeners.add(onFault)
   }
 
   add(fault: SwarmFault): void {
     this.count++
     if (this.#newest.size >= MOST_FAULTS) this.#newest.shift()
     this.#newest.push(fault)
-    for (const tell of [this.#onFault, ...this.#listeners]) {
+    for (const tell of [...this.#listeners]) {
       try {
-        tell?.(fault)
+        tell(fault)
       } catch {
         // Whoever is told of faults must not make new ones.
       }

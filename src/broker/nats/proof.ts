@@ -1,5 +1,6 @@
 import { aFlag, checkOptions, oneOf, whole } from '../../kit/check.ts'
 import { BusError, isBusError } from '../../kit/errors.ts'
+import { askAgain } from './ask-again.ts'
 import type { NatsLink } from './link.ts'
 
 /** What an acknowledged message survives: nothing, the crash of the server, that of its machine, the loss of a node. */
@@ -82,18 +83,6 @@ export async function natsProof(link: NatsLink, options: NatsProofOptions = {}):
 
 function reason(setting: string, value: string, says: string): NatsReason {
   return Object.freeze({ setting, value, says })
-}
-
-/** A cluster that chooses its leader answers nobody, nor later: so it is asked again within the time of one question. */
-async function askAgain(link: NatsLink, subject: string): ReturnType<NatsLink['ask']> {
-  for (const timeoutMs of [600, 1_200]) {
-    try {
-      return await link.ask(subject, undefined, { timeoutMs })
-    } catch (error) {
-      if (!isBusError(error, 'BROKER_TIMEOUT') || !link.watch.isUp) throw error
-    }
-  }
-  return link.ask(subject, undefined, { timeoutMs: 3_200 })
 }
 
 async function accountOf(link: NatsLink): Promise<Answer | BusError> {

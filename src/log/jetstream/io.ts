@@ -1,6 +1,7 @@
+import { askAgain } from '../../broker/nats/ask-again.ts'
 import type { NatsLink } from '../../broker/nats/link.ts'
 import type { Env, Timer } from '../../kit/env.ts'
-import { BusError, describeThrown, isBusError } from '../../kit/errors.ts'
+import { BusError, describeThrown } from '../../kit/errors.ts'
 
 // Hot path: `publish` runs once for each message. One subscription takes all acknowledgements, and one timer looks after all of them.
 
@@ -74,8 +75,6 @@ const NOT_FOUND = 404
 const MOST_TRIES = 6
 const TRY_MS = 10
 const LONGEST_TRY_MS = 200
-/** Parts of the time that a question has. */
-const ASK_SHARES = [1 / 8, 1 / 4, 5 / 8]
 /** So long a new leader may need to make its own what its followers had acknowledged already. */
 const LEADER_TRY_MS = 30
 
@@ -143,18 +142,11 @@ export class Io {
    * stream choose their leader nobody answers, nor later: so what may be asked twice is asked again.
    */
   async api<T>(name: string, question: object = {}): Promise<T & { readonly error?: ApiFault }> {
-    let fault: unknown
-    for (const share of name.startsWith('CONSUMER.') ? [1] : ASK_SHARES) {
-      try {
-        const options = { timeoutMs: this.timeoutMs * share }
-        const answer = await this.link.ask(`$JS.API.${name}`, JSON.stringify(question), options)
-        return answer.json<T & { readonly error?: ApiFault }>()
-      } catch (error) {
-        fault = error
-        if (!isBusError(error, 'BROKER_TIMEOUT') || !this.link.watch.isUp) break
-      }
-    }
-    throw fault
+    const [subject, payload] = [`$JS.API.${name}`, JSON.stringify(question)]
+    const answer = name.startsWith('CONSUMER.')
+      ? await this.link.ask(subject, payload, { timeoutMs: this.timeoutMs })
+      : await askAgain(this.link, subject, payload, this.timeoutMs)
+    return answer.json<T & { readonly error?: ApiFault }>()
   }
 
   /** As {@link api}; a fault rejects with STORE_FAILED or STORE_FULL. */
@@ -209,6 +201,7 @@ export class Io {
     }
   }
 
+  /** Resolves after so many milliseconds. */
   rest(ms: number): Promise<void> {
     return new Promise((resolve) => void this.env.after(ms, resolve))
   }

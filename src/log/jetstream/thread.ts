@@ -241,14 +241,14 @@ export class Thread {
   async #restart(): Promise<void> {
     if (this.#restarting) return
     this.#restarting = true
-    const { hall, env } = this.#owner
+    const { hall } = this.#owner
     try {
       while (!this.#owner.closed && hall.io.link.watch.isUp) {
         try {
           await this.#resume()
           return
         } catch {
-          await new Promise<void>((resolve) => void env.after(AGAIN_MS, resolve))
+          await hall.io.rest(AGAIN_MS)
         }
       }
     } finally {
@@ -285,11 +285,11 @@ export class Thread {
 
   /** The stream as it is; undefined when there is none. */
   async #details(): Promise<StreamDetails | undefined> {
-    const { hall, names, env } = this.#owner
+    const { hall, names } = this.#owner
     const found = await streamDetails(hall.io, names)
     if (found !== undefined) return found
     // A server that has just begun may not know all of its streams yet: only a second answer is believed.
-    await new Promise<void>((resolve) => void env.after(SURE_MS, resolve))
+    await hall.io.rest(SURE_MS)
     return streamDetails(hall.io, names)
   }
 
@@ -311,7 +311,7 @@ export class Thread {
     let details = await ask()
     // The new leader of several copies may not have made its own yet what they had acknowledged.
     for (let tries = 0; tries < MOST_ASKED && this.#lags(details, before); tries++) {
-      await new Promise<void>((resolve) => void this.#owner.env.after(SURE_MS, resolve))
+      await this.#owner.hall.io.rest(SURE_MS)
       details = await ask()
     }
     // Somebody else may have asked, and have told, at the same time.
