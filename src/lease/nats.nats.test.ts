@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { leasesOnServer } from '../../test/conformance/leases.ts'
 import { startNats } from '../../test/servers/nats.ts'
 import { startProxy } from '../../test/servers/proxy.ts'
 import { freePort, type Server } from '../../test/servers/server.ts'
 import { connectNats } from '../broker/nats/connect.ts'
 import { systemEnv } from '../kit/env.ts'
-import { leaseConformance } from './conformance/suite.ts'
 import type { Lease } from './lease.ts'
 import { type NatsLeasesOptions, natsLeases } from './nats.ts'
 
@@ -20,31 +20,9 @@ afterAll(async () => {
   await server?.[Symbol.asyncDispose]()
 })
 
-leaseConformance(
-  async () => {
-    const prefix = `place-${++places}`
-    const made: AsyncDisposable[] = []
-    return {
-      async connect() {
-        const link = await connectNats(server.url)
-        const leases = await natsLeases(link, { prefix })
-        made.push(leases, link)
-        return leases
-      },
-      async pass(ms) {
-        await sleep(ms)
-      },
-      async [Symbol.asyncDispose]() {
-        for (const one of made) await one[Symbol.asyncDispose]()
-      },
-    }
-  },
-  (title, run) => {
-    // The suite brings its own checks, so that it can be shipped: what it throws is the failure.
-    test(title, async () => {
-      await expect(run()).resolves.toBeUndefined()
-    })
-  },
+leasesOnServer(
+  (prefix) => at(server.url, { prefix }),
+  (title) => title,
 )
 
 /** A participant with a link of its own, both ended together. */

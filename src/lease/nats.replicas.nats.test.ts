@@ -1,14 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { leasesOnServer } from '../../test/conformance/leases.ts'
 import { type NatsCluster, startNatsCluster } from '../../test/servers/nats-cluster.ts'
 import { connectNats } from '../broker/nats/connect.ts'
 import { systemEnv } from '../kit/env.ts'
-import { leaseConformance } from './conformance/suite.ts'
 import { natsLeases } from './nats.ts'
 import { openLeaseStore } from './nats-store.ts'
 
 let cluster: NatsCluster
-let places = 0
 beforeAll(async () => {
   cluster = await startNatsCluster()
 }, 60_000)
@@ -28,30 +27,7 @@ async function participant(prefix: string, node?: number) {
   }
 }
 
-leaseConformance(
-  async () => {
-    const prefix = `place-${++places}`
-    const made: AsyncDisposable[] = []
-    return {
-      async connect() {
-        const one = await participant(prefix)
-        made.push(one)
-        return one.leases
-      },
-      async pass(ms) {
-        await sleep(ms)
-      },
-      async [Symbol.asyncDispose]() {
-        for (const one of made) await one[Symbol.asyncDispose]()
-      },
-    }
-  },
-  (title, run) => {
-    test(`${title} (three servers)`, async () => {
-      await expect(run()).resolves.toBeUndefined()
-    })
-  },
-)
+leasesOnServer(participant, (title) => `${title} (three servers)`)
 
 test('of many at different servers that want a lease whose owner died, one gets it, each time', async () => {
   await using stack = new AsyncDisposableStack()
