@@ -9,13 +9,13 @@ import type { StoredEntry } from './store.ts'
 export interface Lessor {
   readonly stream: string
   readonly group: string
-  begin(slot: Slot, token: number): Promise<void> | undefined
+  begin(slot: Slot, token: number): Promise<boolean> | undefined
   settle(slot: Slot, token: number, as: Settled, along: Along | undefined): Promise<boolean>
   nack(slot: Slot, token: number, options: NackOptions | undefined): Promise<boolean>
   extend(slot: Slot, token: number, ms: number | undefined): Promise<boolean>
 }
 
-/** A delivery that an embedded log hands out. */
+/** A delivery that a log hands out which keeps its leases itself. */
 export class LeasedDelivery implements Delivery {
   readonly type = 'delivery'
   readonly stream: string
@@ -27,11 +27,12 @@ export class LeasedDelivery implements Delivery {
   readonly attempt: number
   readonly dueInMs: number
   readonly suspect: boolean
+  readonly sureUntilMs?: number
   readonly #lessor: Lessor
   readonly #slot: Slot
   readonly #token: number
 
-  constructor(lessor: Lessor, slot: Slot, entry: StoredEntry, dueInMs: number) {
+  constructor(lessor: Lessor, slot: Slot, entry: StoredEntry, dueInMs: number, sureUntilMs?: number) {
     this.stream = lessor.stream
     this.group = lessor.group
     this.offset = String(entry.offset)
@@ -41,12 +42,13 @@ export class LeasedDelivery implements Delivery {
     this.attempt = slot.attempts + 1
     this.dueInMs = dueInMs
     this.suspect = slot.suspect
+    if (sureUntilMs !== undefined) this.sureUntilMs = sureUntilMs
     this.#lessor = lessor
     this.#slot = slot
     this.#token = slot.token
   }
 
-  begin(): Promise<void> | undefined {
+  begin(): Promise<boolean> | undefined {
     return this.#lessor.begin(this.#slot, this.#token)
   }
 

@@ -155,9 +155,9 @@ export class Desk implements Lessor, Source, Bench, Watcher {
     this.#pages.clear()
   }
 
-  begin(slot: Slot, token: number): Promise<void> | undefined {
+  begin(slot: Slot, token: number): Promise<boolean> | undefined {
     if (slot.token !== token || slot.state !== 'leased') return undefined
-    if (this.state.begin(slot)) return this.keep().then(() => undefined)
+    if (this.state.begin(slot)) return this.keep()
     if (this.state.begunChanged) this.#keeper.ride()
     return undefined
   }

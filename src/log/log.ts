@@ -137,8 +137,11 @@ export interface Delivery extends Omit<Entry, 'type'> {
    * Undefined: for `ackWaitMs` from the hand-out on.
    */
   readonly sureUntilMs?: number
-  /** Says that a handler starts. A promise, awaited first, makes a crash inside the handler count as an attempt. */
-  begin(): Promise<void> | undefined
+  /**
+   * Says that a handler starts. A promise, awaited first, makes a crash inside the handler count as an attempt; it resolves to false where
+   * the lease is not the present one any more.
+   */
+  begin(): Promise<boolean> | undefined
   /** Resolves once the settlement, with the entry that goes along, is kept in one atomic step. */
   settle(as: Settled, along?: Along): Promise<boolean>
   nack(options?: NackOptions): Promise<boolean>

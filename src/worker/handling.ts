@@ -115,7 +115,9 @@ export class Handling implements KeptNote {
   begin(): Promise<void> | undefined {
     const { running } = this
     const started = isSuspicious(this.leased) ? this.#onTrial().then(() => this.#begin()) : this.#begin()
-    return started?.then(() => {
+    return started?.then(async () => {
+      // The process may have stood still while it waited for an answer.
+      if (!this.#settler.renewal.isSure(this)) await this.#confirm()
       if (this.running !== running) throw new BusError('NOT_RUNNING', 'it was given back before its handler started')
     })
   }
@@ -126,13 +128,18 @@ export class Handling implements KeptNote {
 
   /** The process stood still for so long that somebody else may have the message: the log is asked before the handler is. */
   async #confirm(): Promise<void> {
-    if (await this.#settler.renewal.confirm(this)) return
+    this.#mustHold(await this.#settler.renewal.confirm(this))
+  }
+
+  /** Somebody else has it by now. */
+  #mustHold(held: boolean): void {
+    if (held) return
     this.over = true
     throw new BusError('NOT_RUNNING', 'its lease ran out before its handler started')
   }
 
   #start(): Promise<void> | undefined {
-    return this.isOnce ? this.#spend() : this.leased.begin()
+    return this.isOnce ? this.#spend() : this.leased.begin()?.then((held) => this.#mustHold(held))
   }
 
   /** Waits for its turn, with all its time still before it. */
@@ -151,9 +158,7 @@ export class Handling implements KeptNote {
     const kept = await this.leased.nack({ hold: true, note }).catch((cause: unknown) => {
       throw new BusError('NOT_RUNNING', 'the log could not note that its handler starts', { cause })
     })
-    // Somebody else has it by now.
-    this.over = !kept
-    if (!kept) throw new BusError('NOT_RUNNING', 'its lease ran out before its handler started')
+    this.#mustHold(kept)
     this.spent = true
   }
 

@@ -72,7 +72,10 @@ export function faultyLog(log: MessageLog, faults: Faults): MessageLog {
       begin() {
         faults.at('before-begin')
         faults.begun(delivery)
-        return delivery.begin()?.then(() => faults.at('after-begin'))
+        return delivery.begin()?.then((held) => {
+          faults.at('after-begin')
+          return held
+        })
       },
       settle,
       nack,

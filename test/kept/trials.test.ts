@@ -47,7 +47,7 @@ test('a message is suspicious after a crash in its handler, and alone from its t
 })
 
 /** A log as after a crash: what it hands out is suspect, and begins when the gate opens. */
-function afterCrash(log: MessageLog, begun: () => Promise<void>): MessageLog {
+function afterCrash(log: MessageLog, begun: () => Promise<boolean>): MessageLog {
   return {
     ...log,
     consume(stream, group, options) {
@@ -73,7 +73,7 @@ function afterCrash(log: MessageLog, begun: () => Promise<void>): MessageLog {
 
 test('[I12] a message that is given back while its beginning is being kept, or while it waits for its trial, is not handled after all', async () => {
   await using log = memoryLog()
-  const gate = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<boolean>()
   let begins = 0
   const bus = await openBus(
     afterCrash(log, () => {
@@ -88,7 +88,7 @@ test('[I12] a message that is given back while its beginning is being kept, or w
   await turns()
   expect(begins).toBe(1)
   const closing = bus.close({ limitMs: 0 })
-  gate.resolve()
+  gate.resolve(true)
   expect(await closing).toMatchObject({ abandoned: 3 })
   await turns()
   expect(handled).toEqual([])

@@ -116,8 +116,8 @@ async function makeStream(io: Io, names: ChannelNames, settings: StreamSettings)
     io.met(made)
     return made
   }
-  // Another process makes it at the same moment.
-  const isMade = made.error.err_code === NAME_IN_USE || made.error.err_code === SUBJECTS_IN_USE
+  // Another process makes it at the same moment. Of two in a cluster the later one may hear that there is none.
+  const isMade = [NAME_IN_USE, SUBJECTS_IN_USE, NO_STREAM].includes(made.error.err_code as number)
   for (let tries = 0; isMade && tries < 5; tries++) {
     const other = await streamDetails(io, names)
     if (other !== undefined) return other

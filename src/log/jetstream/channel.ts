@@ -38,6 +38,8 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
   readonly watchers = new Set<() => void>()
   machine: Machine
   closed = false
+  /** Monotonic milliseconds before which the newest record was surely not stored, however long it was on its way or lay here. */
+  storedMs = Number.NEGATIVE_INFINITY
   readonly #ticker: Ticker
   readonly #janitor: Janitor
   readonly #pumps = new Set<LocalConsumer>()
@@ -165,7 +167,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     return this.machine.wall + (this.env.monotonicMs() - this.#appliedMs)
   }
 
-  /** True when this process has heard of the channel lately: what is set aside for it still is. */
+  /** True when nothing older than that was heard of the channel: what was set aside for this process then still is. */
   isFresh(sinceMs: number, withinMs: number): boolean {
     const nowMs = this.env.monotonicMs()
     if (nowMs - sinceMs <= withinMs || nowMs - this.sender.seenMs <= withinMs) return true
@@ -300,6 +302,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     const { machine } = this
     const { seq, at, subject } = record
     this.#appliedMs = this.env.monotonicMs()
+    this.storedMs = this.sender.earliestMs(at)
     if (subject[0] === 'e') this.#entry(record, pending < MOST_BEHIND)
     else if (subject === 'o' || subject === 'a') this.#batch(record)
     else machine.applyOther(seq, at)
@@ -336,11 +339,12 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     const { batch } = decoded
     const results = this.machine.applyBatch(record.seq, record.at, batch)
     const own = batch.i === this.sender.instance
-    if (own) this.sender.done(batch.n, results)
+    if (own) this.sender.done(batch.n, results, record.at)
     for (const op of batch.ops) {
       if (op.t === 'want') this.#share(op.c)
-      // What was kept back until then may go.
-      else if (own && op.t === 'free') for (const local of this.locals.values()) this.#pumps.add(local)
+      // What was kept back until then may go, and what was not known to be still there.
+      else if (own && (op.t === 'free' || op.t === 'tick'))
+        for (const local of this.locals.values()) this.#pumps.add(local)
       // Whoever waits was alone until then, or is there only now: it says that it waits.
       else if (op.t === 'in') this.#met(op)
       // Its end may have been stored before its beginning, which was refused and sent again: nobody would take what is set aside for it.

@@ -117,10 +117,15 @@ export class Group {
     }
   }
 
-  begin({ o }: ListOp, started: boolean): void {
+  /** False when one of the leases is not the present one. */
+  begin({ o }: ListOp, started: boolean): boolean {
+    let present = true
     for (let at = 0; at < o.length; at += 2) {
       const slot = this.slots.get(o[at] as number)
-      if (slot === undefined || slot.token !== o[at + 1]) continue
+      if (slot === undefined || slot.token !== o[at + 1]) {
+        present = false
+        continue
+      }
       if (slot.state === 'reserved') this.#lease(slot)
       if (!started || slot.state !== 'leased') continue
       slot.begun = true
@@ -129,6 +134,7 @@ export class Group {
       slot.dueMs = 0
       slot.dueAt = 0
     }
+    return present
   }
 
   /** Indexes of those that were stale. */

@@ -75,7 +75,7 @@ export class Local implements Source, Lessor, LocalConsumer {
   /** The machine has set an entry aside for it. */
   reserved(group: Group, slot: Slot): void {
     this.#state = group
-    this.#ready.push(slot.offset, { slot, token: slot.token, sinceMs: this.#channel.env.monotonicMs() })
+    this.#ready.push(slot.offset, { slot, token: slot.token, sinceMs: this.#channel.storedMs })
     this.#wants = false
     this.#channel.supply.prefetch(slot.offset)
   }
@@ -139,13 +139,9 @@ export class Local implements Source, Lessor, LocalConsumer {
       held.attempts = slot.attempts
       held.note = slot.note
       held.suspect = slot.suspect
-      const dueInMs = slot.held ? Math.min(slot.delayMs, Math.max(0, slot.dueMs - this.#channel.nowMs())) : 0
-      return new LeasedDelivery(
-        this,
-        held,
-        entry,
-        slot.held ? Math.min(dueInMs, Math.max(0, slot.dueAt - this.#channel.wallMs())) : 0,
-      )
+      const leftMs = slot.held ? Math.min(slot.delayMs, Math.max(0, slot.dueMs - this.#channel.nowMs())) : 0
+      const dueInMs = slot.held ? Math.min(leftMs, Math.max(0, slot.dueAt - this.#channel.wallMs())) : 0
+      return new LeasedDelivery(this, held, entry, dueInMs, this.#sureUntilMs(sinceMs))
     }
   }
 
@@ -188,14 +184,20 @@ export class Local implements Source, Lessor, LocalConsumer {
     this.#channel.sender.post({ t: 'free', p: this.part, g: this.group, o })
   }
 
-  begin(slot: HeldSlot, token: number): Promise<void> | undefined {
+  /** That the lease has begun is said a moment later: until then it may go as what is set aside does for a silent process. */
+  #sureUntilMs(sinceMs: number): number {
+    const heardMs = Math.max(sinceMs, this.#channel.sender.seenMs)
+    return Math.min(heardMs + FRESH_MS, this.#channel.env.monotonicMs() + this.consumer.ackWaitMs)
+  }
+
+  begin(slot: HeldSlot, token: number): Promise<boolean> | undefined {
     if (this.#over || this.#gone) return undefined
     const state = this.#stateOf(slot)
     if (state?.slots.get(slot.offset)?.token !== token) return undefined
     const { sender } = this.#channel
     if (slot.suspect) {
       sender.unlazily(state, slot.offset)
-      return sender.submit({ t: 'begin', p: this.part, g: this.group, o: [slot.offset, token] }).then(() => undefined)
+      return sender.submit({ t: 'begin', p: this.part, g: this.group, o: [slot.offset, token] }) as Promise<boolean>
     }
     sender.lazily(state, slot.offset, token, true)
     return undefined

@@ -240,8 +240,7 @@ export class Machine implements MachineTime {
         return true
       case 'start':
       case 'begin':
-        group.begin(op, op.t === 'begin')
-        return true
+        return group.begin(op, op.t === 'begin')
       case 'ack':
         return group.ack(op)
       case 'settle': {

@@ -70,6 +70,7 @@ export interface Place {
   readonly machine: Machine
   readonly locals: ReadonlyMap<string, LocalConsumer>
   readonly closed: boolean
+  readonly storedMs: number
   nowMs(): number
   wallMs(): number
   isFresh(sinceMs: number, withinMs: number): boolean

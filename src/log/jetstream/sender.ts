@@ -35,6 +35,8 @@ const MOST_UNDER_WAY = 2
 const MOST_OPS = 1_000
 const MOST_LIST = 4_000
 const LAZY_MS = 25
+/** For so long two clocks keep their distance well enough: one in ten thousand is 60 ms. */
+const CLOCK_MS = 600_000
 const AGAIN_MS = 200
 const SWEEP_MS = 100
 
@@ -59,6 +61,8 @@ export class Sender {
   instance: string
   /** When the newest of its records was sent that was seen in the stream: then, or later, it was heard of. */
   seenMs = 0
+  /** By the server's clock, when that was stored. */
+  #storedAt: number | undefined
 
   constructor(
     { io, reserve }: { readonly io: Io; readonly reserve: Pick<Reserve, 'spend'> },
@@ -143,11 +147,23 @@ export class Sender {
     this.#send()
   }
 
+  /**
+   * Monotonic milliseconds before which a record was surely not stored, by the server's time of the newest own record, which was stored
+   * after it was sent. What is known of the server's clock grows old: then it is any time.
+   */
+  earliestMs(storedAt: number): number {
+    const isKnown = this.#storedAt !== undefined && this.#io.env.monotonicMs() - this.seenMs <= CLOCK_MS
+    return isKnown ? this.seenMs + (storedAt - (this.#storedAt as number)) : Number.NEGATIVE_INFINITY
+  }
+
   /** The outcomes of one of its own batches have come. */
-  done(n: number, results: readonly OpResult[] | undefined): void {
+  done(n: number, results: readonly OpResult[] | undefined, storedAt: number): void {
     const sent = this.#sent.get(n)
     if (sent === undefined) return
-    this.seenMs = Math.max(this.seenMs, sent.atMs)
+    if (sent.atMs >= this.seenMs) {
+      this.seenMs = sent.atMs
+      this.#storedAt = storedAt
+    }
     this.#sent.delete(n)
     if (results !== undefined) for (const [at, one] of sent.asked.entries()) answer(one, results[at] as OpResult)
     this.#send()

@@ -10,7 +10,7 @@ export type Standing = 'buffered' | 'out' | 'over'
 export interface RedisLessor {
   readonly stream: string
   readonly group: string
-  begin(delivery: LeasedByRedis): Promise<void> | undefined
+  begin(delivery: LeasedByRedis): Promise<boolean> | undefined
   settle(delivery: LeasedByRedis, as: Settled, along: Along | undefined): Promise<boolean>
   nack(delivery: LeasedByRedis, options: NackOptions | undefined): Promise<boolean>
   extend(delivery: LeasedByRedis, ms: number | undefined): Promise<boolean>
@@ -85,7 +85,7 @@ export class LeasedByRedis implements Delivery {
     return this.#lessor.group
   }
 
-  begin(): Promise<void> | undefined {
+  begin(): Promise<boolean> | undefined {
     return this.#lessor.begin(this)
   }
 

@@ -55,12 +55,12 @@ export class Lessor implements RedisLessor {
     this.#timer?.cancel()
   }
 
-  begin(one: LeasedByRedis): Promise<void> | undefined {
+  begin(one: LeasedByRedis): Promise<boolean> | undefined {
     if (one.standing !== 'out') return undefined
     if (one.suspect || one.waiting) {
       one.waiting = false
       one.marked = true
-      const done = this.#step('b', one).then(() => undefined)
+      const done = this.#step('b', one)
       return one.suspect ? done : void done.catch(() => undefined)
     }
     this.#begun.add(one)
