@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Bus, type OpenOptions, openBus } from '../../src/index.ts'
+import { MACHINE_MS } from '../machine.ts'
 import { startProxy, type Proxy as TcpProxy } from '../servers/proxy.ts'
 import type { Server } from '../servers/server.ts'
 import { faultOf, heard, KINDS, open, placeOn, timed } from './support.ts'
 
 /** A deadline may be passed by so much (I11), and by what this machine needs to get round to it. */
-const GRACE_MS = 250 + 250
+const GRACE_MS = 250 + MACHINE_MS
 
 describe.each(KINDS)('$name', ({ name, start }) => {
   let server: Server

@@ -62,12 +62,16 @@ test('[WN7] [W19] a killed process loses nothing of 100 queued and 5 retrying me
     path,
     `{ defaults: { retry: { attempts: 9, firstDelayMs: 60000, jitter: 'none' } } }`,
     `let failed = 0
+       let failedAll
+       const allFailed = new Promise((resolve) => { failedAll = resolve })
        bus.subscribe('work', ({ data }) => {
          if (data < 100) return new Promise(() => say('busy'))
-         if (++failed === 5) say('failed')
+         if (++failed === 5) { say('failed'); failedAll() }
          throw new Error('not yet')
        }, { group: 'g', concurrency: 1 })
        await Promise.all(Array.from({ length: 5 }, (_, n) => bus.publish('work', 100 + n, { priority: 'high' })))
+       // Whoever is busy with one of the others takes no more.
+       await allFailed
        await Promise.all(Array.from({ length: 100 }, (_, n) => bus.publish('work', n)))
        say('published')
        while ((await bus.channels())[0].ledger.delayed < 5) await new Promise((resolve) => setTimeout(resolve, 5))
