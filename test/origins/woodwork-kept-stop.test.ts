@@ -75,6 +75,8 @@ test('[WN7] [W19] a killed process loses nothing of 100 queued and 5 retrying me
        await Promise.all(Array.from({ length: 100 }, (_, n) => bus.publish('work', n)))
        say('published')
        while ((await bus.channels())[0].ledger.delayed < 5) await new Promise((resolve) => setTimeout(resolve, 5))
+       // Commits are made in order: with this one their waits are on disk.
+       await bus.publish('zone', 0)
        say('delayed')`,
   )
   for (const line of ['failed', 'published', 'busy', 'delayed']) await worker.said(line)
