@@ -52,6 +52,8 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
   readonly #thread: Thread
   #opening: Promise<void> | undefined
   #appliedMs = 0
+  /** Something was not handed out because nothing was heard for too long. */
+  #isStale = false
   #ids = 0
 
   constructor(hall: Hall, channel: string, instance: string) {
@@ -171,7 +173,9 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
   isFresh(sinceMs: number, withinMs: number): boolean {
     const nowMs = this.env.monotonicMs()
     if (nowMs - sinceMs <= withinMs || nowMs - this.sender.seenMs <= withinMs) return true
-    this.#ticker.now()
+    this.#isStale = true
+    // What was sent lately comes back as well as a new record would.
+    if (nowMs - this.sender.sentMs > withinMs / 4) this.#ticker.now()
     return false
   }
 
@@ -339,17 +343,24 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     const { batch } = decoded
     const results = this.machine.applyBatch(record.seq, record.at, batch)
     const own = batch.i === this.sender.instance
-    if (own) this.sender.done(batch.n, results, record.at)
+    if (own) this.#heard(batch.n, results, record.at)
     for (const op of batch.ops) {
       if (op.t === 'want') this.#share(op.c)
-      // What was kept back until then may go, and what was not known to be still there.
-      else if (own && (op.t === 'free' || op.t === 'tick'))
-        for (const local of this.locals.values()) this.#pumps.add(local)
+      // What was kept back until then may go.
+      else if (own && op.t === 'free') for (const local of this.locals.values()) this.#pumps.add(local)
       // Whoever waits was alone until then, or is there only now: it says that it waits.
       else if (op.t === 'in') this.#met(op)
       // Its end may have been stored before its beginning, which was refused and sent again: nobody would take what is set aside for it.
       if (own && op.t === 'in' && !this.locals.has(op.c)) this.sender.post({ t: 'out', c: op.c })
     }
+  }
+
+  /** A record of its own: what was set aside for this process in those before it still is. */
+  #heard(n: number, results: Parameters<Sender['done']>[1], at: number): void {
+    this.sender.done(n, results, at)
+    if (!this.#isStale) return
+    this.#isStale = false
+    for (const local of this.locals.values()) this.#pumps.add(local)
   }
 
   #met({ p, g }: ConsumerOp): void {

@@ -61,7 +61,9 @@ export class Sender {
   instance: string
   /** When the newest of its records was sent that was seen in the stream: then, or later, it was heard of. */
   seenMs = 0
-  /** By the server's clock, when that was stored. */
+  /** When the newest of its records was sent. */
+  sentMs = Number.NEGATIVE_INFINITY
+  /** By the server's clock, when the newest that was seen was stored. */
   #storedAt: number | undefined
 
   constructor(
@@ -261,7 +263,7 @@ export class Sender {
   #publish(n: number, sent: Sent): void {
     sent.underWay = true
     // Sent again, it may be the first time that arrived.
-    if (sent.atMs === 0) sent.atMs = this.#io.env.monotonicMs()
+    if (sent.atMs === 0) sent.atMs = this.sentMs = this.#io.env.monotonicMs()
     this.#io.publish(sent.subject, sent.bytes, undefined).then(
       ({ seq }) => {
         sent.underWay = false
