@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { startNats } from './nats.ts'
 import { freePort, type Server } from './server.ts'
 
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 60_000
 
 /** Real nats-servers that keep JetStream together. Disposal ends them all. */
 export interface NatsCluster extends AsyncDisposable {

@@ -181,8 +181,8 @@ export async function jetStreamLog(link: NatsLink, options: JetStreamLogOptions 
     await Promise.all(
       list.map(async (channel) => {
         await channel.open()
-        if (gather) await channel.presence.gather()
         await channel.sync()
+        if (gather && (await channel.presence.gather())) await channel.sync()
       }),
     )
     return list

@@ -56,13 +56,14 @@ export class Presence {
     }
   }
 
-  /** Asks all who hold something to say what they have put off. */
-  async gather(): Promise<void> {
+  /** Asks all who hold something to say what they have put off. False when nobody else does. */
+  async gather(): Promise<boolean> {
     const { machine } = this.#channel
     const holding = new Set<string>()
     for (const { holder } of machine.holders.values()) if (holder.slots.size > 0) holding.add(holder.instance)
     holding.delete(this.instance)
     await Promise.all([...holding].map((id) => this.#ask(id)))
+    return holding.size > 0
   }
 
   end(): void {
@@ -74,9 +75,8 @@ export class Presence {
     this.#subscription = link.connection.subscribe(this.#subject(this.instance), {
       callback: (error, message) => {
         if (error) return
-        // What was put off goes first, on the same connection.
-        this.#channel.sender.flush()
-        message.respond()
+        // What was put off is stored first: whoever asks looks at the end of the stream next.
+        void this.#channel.sender.flushed().then(() => message.respond())
       },
     })
   }

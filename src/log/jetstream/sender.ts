@@ -27,7 +27,8 @@ interface Sent {
   readonly asked: readonly Asked[]
   readonly subject: string
   readonly bytes: Uint8Array
-  underWay: boolean
+  /** Resolves when the server has answered; undefined when it is not under way. */
+  underWay: Promise<void> | undefined
   atMs: number
 }
 
@@ -158,6 +159,12 @@ export class Sender {
     return isKnown ? this.seenMs + (storedAt - (this.#storedAt as number)) : Number.NEGATIVE_INFINITY
   }
 
+  /** Sends what waits, and resolves once the server has it or has refused it. */
+  async flushed(): Promise<void> {
+    this.flush()
+    await Promise.all([...this.#sent.values()].map(({ underWay }) => underWay))
+  }
+
   /** The outcomes of one of its own batches have come. */
   done(n: number, results: readonly OpResult[] | undefined, storedAt: number): void {
     const sent = this.#sent.get(n)
@@ -179,7 +186,7 @@ export class Sender {
         // It was applied in records that this process did not see one by one: what it asked for has happened, or it came too late.
         this.#sent.delete(n)
         for (const one of sent.asked) answer(one, one.op.t === 'ack' ? [] : true)
-      } else if (!sent.underWay) this.#publish(n, sent)
+      } else if (sent.underWay === undefined) this.#publish(n, sent)
     }
     this.#send()
   }
@@ -254,23 +261,22 @@ export class Sender {
       const n = ++this.#n
       const batch = { i: this.instance, n, ops: asked.map(({ op }) => op) }
       const subject = this.#names.root + (bodies.length > 0 ? 'a' : 'o')
-      const sent: Sent = { asked, subject, bytes: encodeBatch(batch, bodies), underWay: false, atMs: 0 }
+      const sent: Sent = { asked, subject, bytes: encodeBatch(batch, bodies), underWay: undefined, atMs: 0 }
       this.#sent.set(n, sent)
       this.#publish(n, sent)
     }
   }
 
   #publish(n: number, sent: Sent): void {
-    sent.underWay = true
     // Sent again, it may be the first time that arrived.
     if (sent.atMs === 0) sent.atMs = this.sentMs = this.#io.env.monotonicMs()
-    this.#io.publish(sent.subject, sent.bytes, undefined).then(
+    sent.underWay = this.#io.publish(sent.subject, sent.bytes, undefined).then(
       ({ seq }) => {
-        sent.underWay = false
+        sent.underWay = undefined
         this.#stored(seq)
       },
       (error: unknown) => {
-        sent.underWay = false
+        sent.underWay = undefined
         if (this.#sent.get(n) !== sent || this.#ended) return
         if (isBusError(error, 'BROKER_TIMEOUT')) {
           if (this.#io.link.watch.isUp) this.again()
