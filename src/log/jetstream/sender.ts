@@ -162,7 +162,7 @@ export class Sender {
   /** Sends what waits, and resolves once the server has it or has refused it. */
   async flushed(): Promise<void> {
     this.flush()
-    await Promise.all([...this.#sent.values()].map(({ underWay }) => underWay))
+    for (const { underWay } of [...this.#sent.values()]) if (underWay !== undefined) await underWay
   }
 
   /** The outcomes of one of its own batches have come. */
