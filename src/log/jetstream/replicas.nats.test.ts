@@ -1,13 +1,17 @@
 import { expect, test } from 'vitest'
-import { jetStreamConformance } from '../../../test/conformance/jetstream.ts'
+import { logsOnServer } from '../../../test/conformance/logs.ts'
 import { startNatsCluster } from '../../../test/servers/nats-cluster.ts'
+import { connectNats } from '../../broker/nats/connect.ts'
+import type { NatsLink } from '../../broker/nats/link.ts'
 import { items } from '../conformance/harness.ts'
-import type { JetStreamLogOptions } from './jetstream.ts'
+import { type JetStreamLogOptions, jetStreamLog } from './jetstream.ts'
 
-const open = jetStreamConformance({
-  start: () => startNatsCluster(),
-  options: { replicas: 3 },
+const open = logsOnServer<NatsLink, JetStreamLogOptions>({
   name: 'jetstream, three copies',
+  start: () => startNatsCluster(),
+  connect: connectNats,
+  make: jetStreamLog,
+  options: { graceMs: 0, replicas: 3 },
 })
 
 test('[I13] processes that keep a channel small at the same moment take nothing from each other, nor from one that begins', async () => {
