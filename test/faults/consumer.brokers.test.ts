@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Server } from '../servers/server.ts'
-import { child, KINDS, open, placeOn } from './support.ts'
+import { child, KINDS, ledgerOf, open, placeOn } from './support.ts'
 
 const COUNT = 200
 
@@ -52,7 +52,7 @@ describe.each(KINDS)('$name', ({ start }) => {
         { group: 'g' },
       )
       await expect.poll(() => taken.length, { timeout: 15_000 }).toBeGreaterThanOrEqual(COUNT - began.size)
-      const ledger = async (): Promise<unknown> => (await other.channels()).find(({ name }) => name === 'work')?.ledger
+      const ledger = () => ledgerOf(other, 'work')
       await expect
         .poll(ledger, { timeout: 10_000 })
         .toMatchObject({ published: COUNT, acked: COUNT, pending: 0, leased: 0 })

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Bus, openBus } from '../../src/index.ts'
+import { openBus } from '../../src/index.ts'
 import { startRedis } from '../servers/redis.ts'
 import type { Server } from '../servers/server.ts'
-import { codeOf, faultOf, heard, open, placeOn } from './support.ts'
+import { codeOf, faultOf, heard, ledgerOf, open, placeOn } from './support.ts'
 
 let server: Server
 beforeAll(async () => {
@@ -13,11 +13,6 @@ afterAll(() => server[Symbol.asyncDispose]())
 
 function cli(...args: string[]): string {
   return execFileSync('redis-cli', ['-p', String(server.port), ...args], { encoding: 'utf8' }).trim()
-}
-
-async function ledgerOf(bus: Bus, channel: string): Promise<Record<string, number> | undefined> {
-  const found = (await bus.channels()).find(({ name }) => name === channel)
-  return found && { ...found.ledger }
 }
 
 test('[CN19] [I1] FLUSHALL under a running swarm is told once to each process, and everybody goes on', async () => {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startProxy } from '../servers/proxy.ts'
 import type { Server } from '../servers/server.ts'
-import { KINDS, open, placeOn } from './support.ts'
+import { KINDS, ledgerOf, open, placeOn } from './support.ts'
 
 /** So long, in milliseconds, everything is on its way: longer than a lease on Redis, and than NATS leaves what a silent process did not take. */
 const DELAY_MS = { redis: 800, nats: 3_000 }
@@ -23,7 +23,7 @@ describe.each(KINDS)('$name', ({ name, start }) => {
     const handled: number[] = []
     const note = ({ data }: { readonly data: unknown }): void => void handled.push(data as number)
     far.subscribe('work.x', note, { group: 'g' })
-    const ledger = async () => (await near.channels()).find((one) => one.name === 'work')?.ledger
+    const ledger = () => ledgerOf(near, 'work')
     // It is there, and known.
     await near.publish('work.x', -1)
     await expect.poll(ledger, { timeout: 10_000 }).toMatchObject({ acked: 1 })

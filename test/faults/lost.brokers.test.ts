@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { MACHINE_MS } from '../machine.ts'
 import type { Server } from '../servers/server.ts'
 import { publishTo, tally } from './load.ts'
-import { child, codeOf, heard, KINDS, open, placeOn, timed } from './support.ts'
+import { child, codeOf, heard, KINDS, ledgerOf, open, placeOn, timed } from './support.ts'
 
 const OUTAGE_MS = 5_000
 
@@ -75,7 +75,7 @@ describe.each(KINDS)('$name', ({ start }) => {
       expect(Object.keys(load.codes).filter((code) => !['ok', 'PUBLISH_UNKNOWN'].includes(code))).toEqual([])
       expect(load.codes.PUBLISH_UNKNOWN ?? 0).toBeLessThanOrEqual(6)
       // The same of all places: nothing was stored twice, and all is settled.
-      const ledger = async (): Promise<unknown> => (await into.channels()).find(({ name }) => name === 'work')?.ledger
+      const ledger = () => ledgerOf(into, 'work')
       const count = load.acked.length
       await expect
         .poll(ledger, { timeout: 10_000 })

@@ -61,6 +61,12 @@ export async function timed(promise: PromiseLike<unknown>): Promise<{ readonly c
   return { code, ms: performance.now() - from }
 }
 
+/** The ledger of a channel; undefined while there is no such channel. */
+export async function ledgerOf(bus: Bus, channel: string): Promise<Readonly<Record<string, number>> | undefined> {
+  const found = (await bus.channels()).find(({ name }) => name === channel)
+  return found && { ...found.ledger }
+}
+
 /** What a bus announced, in order; listening ends with the test. */
 export function heard(
   bus: string,

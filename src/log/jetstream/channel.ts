@@ -169,7 +169,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     return this.machine.wall + (this.env.monotonicMs() - this.#appliedMs)
   }
 
-  /** True when nothing older than that was heard of the channel: what was set aside for this process then still is. */
+  /** True while what was set aside for this process at that time, or before it was last heard of, surely still is. */
   isFresh(sinceMs: number, withinMs: number): boolean {
     const nowMs = this.env.monotonicMs()
     if (nowMs - sinceMs <= withinMs || nowMs - this.sender.seenMs <= withinMs) return true
@@ -306,7 +306,7 @@ export class Channel implements MachineEvents, Place, ThreadOwner {
     const { machine } = this
     const { seq, at, subject } = record
     this.#appliedMs = this.env.monotonicMs()
-    this.storedMs = this.sender.earliestMs(at)
+    this.storedMs = this.sender.earliestMs(at, this.#appliedMs)
     if (subject[0] === 'e') this.#entry(record, pending < MOST_BEHIND)
     else if (subject === 'o' || subject === 'a') this.#batch(record)
     else machine.applyOther(seq, at)

@@ -139,9 +139,10 @@ export class Local implements Source, Lessor, LocalConsumer {
       held.attempts = slot.attempts
       held.note = slot.note
       held.suspect = slot.suspect
-      const leftMs = slot.held ? Math.min(slot.delayMs, Math.max(0, slot.dueMs - this.#channel.nowMs())) : 0
-      const dueInMs = slot.held ? Math.min(leftMs, Math.max(0, slot.dueAt - this.#channel.wallMs())) : 0
-      return new LeasedDelivery(this, held, entry, dueInMs, this.#sureUntilMs(sinceMs))
+      const leftMs = slot.held
+        ? Math.min(slot.delayMs, slot.dueMs - this.#channel.nowMs(), slot.dueAt - this.#channel.wallMs())
+        : 0
+      return new LeasedDelivery(this, held, entry, Math.max(0, leftMs), this.#sureUntilMs(sinceMs))
     }
   }
 

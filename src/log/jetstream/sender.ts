@@ -154,9 +154,9 @@ export class Sender {
    * Monotonic milliseconds before which a record was surely not stored, by the server's time of the newest own record, which was stored
    * after it was sent. What is known of the server's clock grows old: then it is any time.
    */
-  earliestMs(storedAt: number): number {
-    const isKnown = this.#storedAt !== undefined && this.#io.env.monotonicMs() - this.seenMs <= CLOCK_MS
-    return isKnown ? this.seenMs + (storedAt - (this.#storedAt as number)) : Number.NEGATIVE_INFINITY
+  earliestMs(storedAt: number, nowMs: number): number {
+    if (this.#storedAt === undefined || nowMs - this.seenMs > CLOCK_MS) return Number.NEGATIVE_INFINITY
+    return this.seenMs + (storedAt - this.#storedAt)
   }
 
   /** Sends what waits, and resolves once the server has it or has refused it. */
